@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for dma-buf attachments without a device, as importers make them
+ * that access a buffer with the CPU only.
+ *
+ * The exporter is a mock that counts its calls. Where a test also needs an
+ * attachment with a device, that is a device which no driver ever binds to.
+ */
+
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
+#include <linux/fcntl.h>
+#include <linux/iosys-map.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+
+/* What the exporter was asked to do, and what it is going to answer. */
+struct mock_exporter {
+	int attached;
+	int detached;
+	int pinned;
+	int unpinned;
+	int mapped;
+	int unmapped;
+	int vmapped;
+	int vunmapped;
+	int attach_error;
+	struct device *attach_dev;
+	bool attach_peer2peer;
+	void *vaddr;
+};
+
+static int mock_attach(struct dma_buf *dmabuf,
+		       struct dma_buf_attachment *attach)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock->attached++;
+	mock->attach_dev = attach->dev;
+	mock->attach_peer2peer = attach->peer2peer;
+
+	return mock->attach_error;
+}
+
+static void mock_detach(struct dma_buf *dmabuf,
+			struct dma_buf_attachment *attach)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock->detached++;
+}
+
+static int mock_pin(struct dma_buf_attachment *attach)
+{
+	struct mock_exporter *mock = attach->dmabuf->priv;
+
+	mock->pinned++;
+
+	return 0;
+}
+
+static void mock_unpin(struct dma_buf_attachment *attach)
+{
+	struct mock_exporter *mock = attach->dmabuf->priv;
+
+	mock->unpinned++;
+}
+
+static struct sg_table *mock_map(struct dma_buf_attachment *attach,
+				 enum dma_data_direction dir)
+{
+	struct mock_exporter *mock = attach->dmabuf->priv;
+	struct sg_table *sgt;
+
+	mock->mapped++;
+
+	sgt = kzalloc_obj(*sgt);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+
+	if (sg_alloc_table(sgt, 1, GFP_KERNEL)) {
+		kfree(sgt);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	sg_set_page(sgt->sgl, virt_to_page(mock->vaddr), PAGE_SIZE, 0);
+	sg_dma_address(sgt->sgl) = page_to_phys(virt_to_page(mock->vaddr));
+	sg_dma_len(sgt->sgl) = PAGE_SIZE;
+
+	return sgt;
+}
+
+static void mock_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+		       enum dma_data_direction dir)
+{
+	struct mock_exporter *mock = attach->dmabuf->priv;
+
+	mock->unmapped++;
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static int mock_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock->vmapped++;
+	iosys_map_set_vaddr(map, mock->vaddr);
+
+	return 0;
+}
+
+static void mock_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock->vunmapped++;
+}
+
+static void mock_release(struct dma_buf *dmabuf)
+{
+}
+
+/* An exporter that wants to know who attaches. */
+static const struct dma_buf_ops mock_ops = {
+	.attach = mock_attach,
+	.detach = mock_detach,
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.release = mock_release,
+};
+
+/* An exporter that does not care. */
+static const struct dma_buf_ops mock_no_attach_ops = {
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.release = mock_release,
+};
+
+/* An exporter that can move its buffers unless they are pinned. */
+static const struct dma_buf_ops mock_dynamic_ops = {
+	.attach = mock_attach,
+	.detach = mock_detach,
+	.pin = mock_pin,
+	.unpin = mock_unpin,
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.release = mock_release,
+};
+
+/* An exporter of memory that the CPU cannot access. */
+static const struct dma_buf_ops mock_no_vmap_ops = {
+	.attach = mock_attach,
+	.detach = mock_detach,
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.release = mock_release,
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_dma_buf, dma_buf_put, struct dma_buf *);
+
+static struct dma_buf *mock_export(struct kunit *test,
+				   const struct dma_buf_ops *ops)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
+	struct mock_exporter *mock;
+	struct dma_buf *dmabuf;
+
+	mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mock);
+	mock->vaddr = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mock->vaddr);
+
+	exp_info.ops = ops;
+	exp_info.size = PAGE_SIZE;
+	exp_info.flags = O_RDWR;
+	exp_info.priv = mock;
+
+	dmabuf = dma_buf_export(&exp_info);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, put_dma_buf, dmabuf));
+
+	return dmabuf;
+}
+
+/* The attachment is made, listed and taken down, and the exporter is told. */
+static void test_attach(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+
+	KUNIT_EXPECT_NULL(test, attach->dev);
+	KUNIT_EXPECT_FALSE(test, attach->peer2peer);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&dmabuf->attachments));
+	KUNIT_EXPECT_EQ(test, mock->attached, 1);
+	KUNIT_EXPECT_NULL(test, mock->attach_dev);
+	KUNIT_EXPECT_FALSE(test, mock->attach_peer2peer);
+	KUNIT_EXPECT_EQ(test, mock->detached, 0);
+
+	dma_buf_detach(dmabuf, attach);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
+	KUNIT_EXPECT_EQ(test, mock->detached, 1);
+}
+
+/* An exporter without attach and detach callbacks does as well. */
+static void test_attach_no_callback(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_no_attach_ops);
+	struct dma_buf_attachment *attach;
+
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&dmabuf->attachments));
+
+	dma_buf_detach(dmabuf, attach);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
+}
+
+/* The exporter may refuse; its error comes through and nothing is left. */
+static void test_attach_refused(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+
+	mock->attach_error = -EBUSY;
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_EXPECT_PTR_EQ(test, attach, ERR_PTR(-EBUSY));
+
+	KUNIT_EXPECT_EQ(test, mock->attached, 1);
+	KUNIT_EXPECT_EQ(test, mock->detached, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
+}
+
+/* Memory that cannot be mapped is refused without asking the exporter. */
+static void test_attach_no_vmap(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_no_vmap_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_EXPECT_PTR_EQ(test, attach, ERR_PTR(-EOPNOTSUPP));
+
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
+}
+
+/* Importer operations without a device are a bug of the importer. */
+static void test_attach_importer_ops(struct kunit *test)
+{
+	static const struct dma_buf_attach_ops importer_ops = {
+		.allow_peer2peer = true,
+	};
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+
+	attach = dma_buf_dynamic_attach(dmabuf, NULL, &importer_ops, NULL);
+	KUNIT_EXPECT_PTR_EQ(test, attach, ERR_PTR(-EINVAL));
+
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
+}
+
+/* Mapping for a device fails before the exporter hears of it. */
+static void test_map(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+
+	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_PTR_EQ(test, sgt, ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+
+	dma_buf_detach(dmabuf, attach);
+	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
+}
+
+/* Neither attaching nor a failed mapping pins the buffer of a dynamic one. */
+static void test_map_dynamic(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_dynamic_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach;
+	struct sg_table *sgt;
+
+	attach = dma_buf_attach(dmabuf, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	KUNIT_EXPECT_EQ(test, mock->attached, 1);
+	KUNIT_EXPECT_EQ(test, mock->pinned, 0);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+
+	sgt = dma_buf_map_attachment_unlocked(attach, DMA_TO_DEVICE);
+	KUNIT_EXPECT_PTR_EQ(test, sgt, ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_EQ(test, mock->pinned, 0);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+
+	dma_buf_detach(dmabuf, attach);
+	KUNIT_EXPECT_EQ(test, mock->detached, 1);
+	KUNIT_EXPECT_EQ(test, mock->unpinned, 0);
+	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
+}
+
+/* A device that is attached to the same buffer does not notice. */
+static void test_map_beside_device(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_dynamic_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *cpu_only, *attach;
+	struct sg_table *sgt;
+	struct device *dev;
+
+	dev = kunit_device_register(test, "dma-buf-importer");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+
+	cpu_only = dma_buf_attach(dmabuf, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, cpu_only);
+	attach = dma_buf_attach(dmabuf, dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	KUNIT_EXPECT_PTR_EQ(test, mock->attach_dev, dev);
+
+	sgt = dma_buf_map_attachment_unlocked(attach, DMA_TO_DEVICE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
+	KUNIT_EXPECT_EQ(test, mock->pinned, 1);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
+
+	/* Detaching the one leaves the mapping of the other alone. */
+	dma_buf_detach(dmabuf, cpu_only);
+	KUNIT_EXPECT_EQ(test, mock->unpinned, 0);
+	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
+
+	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_TO_DEVICE);
+	dma_buf_detach(dmabuf, attach);
+	KUNIT_EXPECT_EQ(test, mock->detached, 2);
+	KUNIT_EXPECT_EQ(test, mock->unpinned, 1);
+	KUNIT_EXPECT_EQ(test, mock->unmapped, 1);
+}
+
+/* What the importer attached for: two of them share one mapping. */
+static void test_vmap(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct dma_buf_attachment *attach[2];
+	struct iosys_map map[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		attach[i] = dma_buf_attach(dmabuf, NULL);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach[i]);
+		KUNIT_ASSERT_EQ(test, 0,
+				dma_buf_vmap_unlocked(dmabuf, &map[i]));
+		KUNIT_EXPECT_FALSE(test, map[i].is_iomem);
+		KUNIT_EXPECT_PTR_EQ(test, map[i].vaddr, mock->vaddr);
+	}
+	KUNIT_EXPECT_EQ(test, mock->attached, 2);
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+		dma_buf_vunmap_unlocked(dmabuf, &map[i]);
+		dma_buf_detach(dmabuf, attach[i]);
+	}
+	KUNIT_EXPECT_EQ(test, mock->detached, 2);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+static struct kunit_case dma_buf_attach_cases[] = {
+	KUNIT_CASE(test_attach),
+	KUNIT_CASE(test_attach_no_callback),
+	KUNIT_CASE(test_attach_refused),
+	KUNIT_CASE(test_attach_no_vmap),
+	KUNIT_CASE(test_attach_importer_ops),
+	KUNIT_CASE(test_map),
+	KUNIT_CASE(test_map_dynamic),
+	KUNIT_CASE(test_map_beside_device),
+	KUNIT_CASE(test_vmap),
+	{}
+};
+
+static struct kunit_suite dma_buf_attach_test_suite = {
+	.name = "dma-buf-attach",
+	.test_cases = dma_buf_attach_cases,
+};
+
+kunit_test_suite(dma_buf_attach_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests for DMA-BUF attachments without a device");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("DMA_BUF");

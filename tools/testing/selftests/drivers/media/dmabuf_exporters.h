@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* dma-bufs from whoever exports them, and what the kernel says of them. */
+
+#ifndef DMABUF_EXPORTERS_H
+#define DMABUF_EXPORTERS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <drm/drm.h>
+#include <drm/drm_mode.h>
+#include <drm/qxl_drm.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/memfd.h>
+#include <linux/udmabuf.h>
+
+/* Returns a dma-buf of at least @size bytes from one of @heaps or -errno. */
+static inline int heap_alloc(const char *const *heaps, size_t size)
+{
+	struct dma_heap_allocation_data data = {
+		.len = size,
+		.fd_flags = O_RDWR | O_CLOEXEC,
+	};
+	char path[64];
+	int heap, ret;
+
+	for (; *heaps; heaps++) {
+		snprintf(path, sizeof(path), "/dev/dma_heap/%s", *heaps);
+		heap = open(path, O_RDONLY | O_CLOEXEC);
+		if (heap < 0)
+			continue;
+		ret = ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data);
+		ret = ret ? -errno : (int)data.fd;
+		close(heap);
+		return ret;
+	}
+
+	return -ENODEV;
+}
+
+static inline int system_heap_alloc(size_t size)
+{
+	static const char *const heaps[] = { "system", NULL };
+
+	return heap_alloc(heaps, size);
+}
+
+static inline int cma_heap_alloc(size_t size)
+{
+	static const char *const heaps[] = {
+		"default_cma_region", "reserved", "linux,cma", NULL
+	};
+
+	return heap_alloc(heaps, size);
+}
+
+static inline int udmabuf_alloc(size_t size)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct udmabuf_create create = {
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.size = (size + page - 1) & ~(page - 1),
+	};
+	int dev, memfd, ret = -ENODEV;
+
+	dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	if (dev < 0)
+		return ret;
+
+	memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	if (memfd < 0)
+		goto out;
+
+	create.memfd = memfd;
+	if (ftruncate(memfd, create.size) ||
+	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		ret = -errno;
+	else
+		ret = ioctl(dev, UDMABUF_CREATE, &create);
+	if (ret == -1)
+		ret = -errno;
+	close(memfd);
+out:
+	close(dev);
+	return ret;
+}
+
+/* Returns the primary node of the first DRM device of @driver or -errno. */
+static inline int drm_open(const char *driver)
+{
+	struct drm_version version;
+	char path[32], name[32];
+	int card, fd;
+
+	for (card = 0; card < 16; card++) {
+		snprintf(path, sizeof(path), "/dev/dri/card%d", card);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+
+		memset(&version, 0, sizeof(version));
+		memset(name, 0, sizeof(name));
+		version.name = name;
+		version.name_len = sizeof(name) - 1;
+		if (!ioctl(fd, DRM_IOCTL_VERSION, &version) &&
+		    !strcmp(name, driver))
+			return fd;
+		close(fd);
+	}
+
+	return -ENODEV;
+}
+
+static inline int drm_export(int drm, uint32_t handle)
+{
+	struct drm_prime_handle prime = {
+		.handle = handle,
+		.flags = DRM_RDWR | DRM_CLOEXEC,
+	};
+
+	return ioctl(drm, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime) ?
+	       -errno : prime.fd;
+}
+
+/* The dma-buf keeps the object, so the node need not stay open. */
+static inline int dumb_alloc(const char *driver, size_t size)
+{
+	struct drm_mode_create_dumb dumb = { .width = 1024, .bpp = 32 };
+	int drm, ret;
+
+	drm = drm_open(driver);
+	if (drm < 0)
+		return drm;
+
+	dumb.height = (size + 4095) / 4096;
+	ret = ioctl(drm, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) ?
+	      -errno : drm_export(drm, dumb.handle);
+	close(drm);
+
+	return ret;
+}
+
+static inline int vgem_alloc(size_t size)
+{
+	return dumb_alloc("vgem", size);
+}
+
+static inline int virtio_gpu_alloc(size_t size)
+{
+	return dumb_alloc("virtio_gpu", size);
+}
+
+/* Unlike a dumb buffer of qxl this one lies in VRAM: it maps as I/O memory. */
+static inline int qxl_vram_alloc(size_t size)
+{
+	struct drm_qxl_alloc alloc = { .size = size };
+	struct drm_qxl_map map = { };
+	void *mem;
+	int drm, ret;
+
+	drm = drm_open("qxl");
+	if (drm < 0)
+		return drm;
+
+	ret = -1;
+	if (ioctl(drm, DRM_IOCTL_QXL_ALLOC, &alloc))
+		goto out;
+
+	/* The first access is what places the buffer. */
+	map.handle = alloc.handle;
+	if (ioctl(drm, DRM_IOCTL_QXL_MAP, &map))
+		goto out;
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, drm,
+		   map.offset);
+	if (mem == MAP_FAILED)
+		goto out;
+	memset(mem, 0, size);
+	munmap(mem, size);
+
+	ret = drm_export(drm, alloc.handle);
+out:
+	if (ret == -1)
+		ret = -errno;
+	close(drm);
+	return ret;
+}
+
+/*
+ * Looks a dma-buf up in debugfs. Returns how many attachments it has and sets
+ * @cpu_only to how many of them have no device, or returns -errno.
+ */
+static inline int dmabuf_attachments(int dmabuf, int *cpu_only)
+{
+	unsigned long long ino;
+	bool found = false;
+	struct stat st;
+	char line[256];
+	int n = -ENOENT;
+	FILE *bufinfo;
+
+	*cpu_only = 0;
+	if (fstat(dmabuf, &st))
+		return -errno;
+
+	bufinfo = fopen("/sys/kernel/debug/dma_buf/bufinfo", "r");
+	if (!bufinfo)
+		return -errno;
+
+	while (fgets(line, sizeof(line), bufinfo)) {
+		if (sscanf(line, "%*u %*x %*x %*u %*s %llu", &ino) == 1)
+			found = ino == st.st_ino;
+		else if (found && !strcmp(line, "\t<cpu>\n"))
+			++*cpu_only;
+		else if (found && sscanf(line, "Total %d devices", &n) == 1)
+			break;
+	}
+	fclose(bufinfo);
+
+	return n;
+}
+
+#endif /* DMABUF_EXPORTERS_H */

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Queues of the vivid driver, in as few words as the tests need. */
+
+#ifndef VIVID_H
+#define VIVID_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/dma-buf.h>
+#include <linux/v4l2-dv-timings.h>
+#include <linux/videodev2.h>
+
+#define VIVID_MAX_BUFFERS	8
+
+struct vivid_queue {
+	int fd;
+	enum v4l2_buf_type type;
+	enum v4l2_memory memory;
+	unsigned int count;
+	size_t size;
+	void *mem[VIVID_MAX_BUFFERS];
+	int dmabuf[VIVID_MAX_BUFFERS];
+};
+
+static inline int v4l2_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do
+		ret = ioctl(fd, request, arg);
+	while (ret && errno == EINTR);
+
+	return ret ? -errno : 0;
+}
+
+/* Opens the node of a name like "vivid-000-vid-cap", or returns -errno. */
+static inline int vivid_open(const char *name)
+{
+	char path[300], line[64];
+	struct dirent *entry;
+	int fd = -ENODEV;
+	FILE *file;
+	DIR *dir;
+
+	dir = opendir("/sys/class/video4linux");
+	if (!dir)
+		return -errno;
+
+	while (fd < 0 && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/sys/class/video4linux/%s/name",
+			 entry->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(line, sizeof(line), file) &&
+		    !strncmp(line, name, strlen(name)) &&
+		    line[strlen(name)] == '\n') {
+			snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+			fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+			if (fd < 0)
+				fd = -errno;
+		}
+		fclose(file);
+	}
+	closedir(dir);
+
+	return fd;
+}
+
+/* Sets the menu control @name to the item @item. */
+static inline int vivid_set_menu(int fd, const char *name, const char *item)
+{
+	struct v4l2_query_ext_ctrl query = { .id = V4L2_CTRL_FLAG_NEXT_CTRL };
+	struct v4l2_querymenu menu = { };
+	struct v4l2_control ctrl;
+
+	while (strcmp(query.name, name)) {
+		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
+		if (v4l2_ioctl(fd, VIDIOC_QUERY_EXT_CTRL, &query))
+			return -ENOENT;
+	}
+
+	menu.id = query.id;
+	for (menu.index = 0; menu.index <= query.maximum; menu.index++) {
+		if (v4l2_ioctl(fd, VIDIOC_QUERYMENU, &menu) ||
+		    strcmp((char *)menu.name, item))
+			continue;
+		ctrl.id = query.id;
+		ctrl.value = menu.index;
+		return v4l2_ioctl(fd, VIDIOC_S_CTRL, &ctrl);
+	}
+
+	return -ENOENT;
+}
+
+/* Selects the first input whose name starts with @name. */
+static inline int vivid_set_input(int fd, const char *name)
+{
+	struct v4l2_input input = { };
+
+	for (; !v4l2_ioctl(fd, VIDIOC_ENUMINPUT, &input); input.index++)
+		if (!strncmp((char *)input.name, name, strlen(name)))
+			return v4l2_ioctl(fd, VIDIOC_S_INPUT, &input.index);
+
+	return -ENOENT;
+}
+
+static inline int vivid_set_output(int fd, const char *name)
+{
+	struct v4l2_output output = { };
+
+	for (; !v4l2_ioctl(fd, VIDIOC_ENUMOUTPUT, &output); output.index++)
+		if (!strncmp((char *)output.name, name, strlen(name)))
+			return v4l2_ioctl(fd, VIDIOC_S_OUTPUT, &output.index);
+
+	return -ENOENT;
+}
+
+static inline int vivid_set_timings(int fd)
+{
+	struct v4l2_dv_timings timings = V4L2_DV_BT_CEA_640X480P59_94;
+
+	return v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
+}
+
+/* 32 bits per pixel and no padding: -EINVAL if the driver wants another size */
+static inline int vivid_set_format(int fd, enum v4l2_buf_type type,
+				   unsigned int width, unsigned int height)
+{
+	struct v4l2_format format = {
+		.type = type,
+		.fmt.pix = {
+			.width = width,
+			.height = height,
+			.pixelformat = V4L2_PIX_FMT_XBGR32,
+			.field = V4L2_FIELD_NONE,
+			.bytesperline = 4 * width,
+		},
+	};
+	int ret;
+
+	ret = v4l2_ioctl(fd, VIDIOC_S_FMT, &format);
+	if (ret)
+		return ret;
+
+	return format.fmt.pix.width == width &&
+	       format.fmt.pix.height == height &&
+	       format.fmt.pix.bytesperline == 4 * width &&
+	       format.fmt.pix.pixelformat == V4L2_PIX_FMT_XBGR32 ? 0 : -EINVAL;
+}
+
+static inline int vivid_set_rate(int fd, unsigned int frames_per_second)
+{
+	struct v4l2_streamparm parm = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.parm.capture.timeperframe = { 1, frames_per_second },
+	};
+
+	return v4l2_ioctl(fd, VIDIOC_S_PARM, &parm);
+}
+
+static inline int vivid_reqbufs(struct vivid_queue *q, unsigned int count)
+{
+	struct v4l2_requestbuffers req = {
+		.count = count, .type = q->type, .memory = q->memory,
+	};
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_REQBUFS, &req);
+
+	return ret ? ret : req.count == count ? 0 : -ENOBUFS;
+}
+
+/* Releases the buffers of the queue; the dma-bufs stay the caller's. */
+static inline int vivid_free(struct vivid_queue *q)
+{
+	unsigned int i;
+
+	for (i = 0; i < q->count; i++) {
+		if (q->mem[i])
+			munmap(q->mem[i], q->size);
+		q->mem[i] = NULL;
+	}
+	q->count = 0;
+
+	return vivid_reqbufs(q, 0);
+}
+
+static inline int vivid_alloc_mmap(struct vivid_queue *q, unsigned int count)
+{
+	struct v4l2_buffer buf = {
+		.type = q->type, .memory = V4L2_MEMORY_MMAP,
+	};
+	void *mem;
+	int ret;
+
+	q->memory = V4L2_MEMORY_MMAP;
+	ret = vivid_reqbufs(q, count);
+	if (ret)
+		return ret;
+
+	for (q->count = 0; q->count < count; q->count++) {
+		buf.index = q->count;
+		ret = v4l2_ioctl(q->fd, VIDIOC_QUERYBUF, &buf);
+		if (ret)
+			return ret;
+		q->size = buf.length;
+		mem = mmap(NULL, buf.length, PROT_READ | PROT_WRITE,
+			   MAP_SHARED, q->fd, buf.m.offset);
+		if (mem == MAP_FAILED)
+			return -errno;
+		q->mem[q->count] = mem;
+	}
+
+	return 0;
+}
+
+static inline int vivid_export(struct vivid_queue *q, unsigned int index)
+{
+	struct v4l2_exportbuffer expbuf = {
+		.type = q->type,
+		.index = index,
+		.flags = O_RDWR | O_CLOEXEC,
+	};
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_EXPBUF, &expbuf);
+
+	return ret ? ret : expbuf.fd;
+}
+
+/* Uses @dmabuf for the buffers of the queue, mapped for the test to look at. */
+static inline int vivid_alloc_dmabuf(struct vivid_queue *q, unsigned int count,
+				     const int *dmabuf, size_t size)
+{
+	void *mem;
+	int ret;
+
+	q->memory = V4L2_MEMORY_DMABUF;
+	q->size = size;
+	ret = vivid_reqbufs(q, count);
+	if (ret)
+		return ret;
+
+	for (q->count = 0; q->count < count; q->count++) {
+		q->dmabuf[q->count] = dmabuf[q->count];
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   dmabuf[q->count], 0);
+		if (mem == MAP_FAILED)
+			return -errno;
+		q->mem[q->count] = mem;
+	}
+
+	return 0;
+}
+
+/* @length and @bytesused as in struct v4l2_buffer, 0 lets the kernel choose */
+static inline int vivid_qbuf_len(struct vivid_queue *q, unsigned int index,
+				 unsigned int length, unsigned int bytesused)
+{
+	struct v4l2_buffer buf = {
+		.index = index,
+		.type = q->type,
+		.memory = q->memory,
+		.field = V4L2_FIELD_NONE,
+		.length = length,
+		.bytesused = bytesused,
+	};
+
+	if (q->memory == V4L2_MEMORY_DMABUF)
+		buf.m.fd = q->dmabuf[index];
+
+	return v4l2_ioctl(q->fd, VIDIOC_QBUF, &buf);
+}
+
+static inline int vivid_qbuf(struct vivid_queue *q, unsigned int index)
+{
+	bool output = q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
+
+	return vivid_qbuf_len(q, index, q->size, output ? q->size : 0);
+}
+
+/* Returns the index of the buffer, or -errno: -ETIMEDOUT after two seconds. */
+static inline int vivid_dqbuf(struct vivid_queue *q)
+{
+	struct pollfd pollfd = { .fd = q->fd, .events = POLLIN | POLLOUT };
+	struct v4l2_buffer buf = { .type = q->type, .memory = q->memory };
+	int ret;
+
+	ret = poll(&pollfd, 1, 2000);
+	if (ret <= 0)
+		return ret ? -errno : -ETIMEDOUT;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_DQBUF, &buf);
+	if (ret)
+		return ret;
+
+	return buf.flags & V4L2_BUF_FLAG_ERROR ? -EIO : (int)buf.index;
+}
+
+static inline int vivid_streamon(struct vivid_queue *q)
+{
+	int type = q->type;
+
+	return v4l2_ioctl(q->fd, VIDIOC_STREAMON, &type);
+}
+
+static inline int vivid_streamoff(struct vivid_queue *q)
+{
+	int type = q->type;
+
+	return v4l2_ioctl(q->fd, VIDIOC_STREAMOFF, &type);
+}
+
+/* Brackets access to q->mem[index], which for MMAP memory needs no bracket. */
+static inline int vivid_sync(struct vivid_queue *q, unsigned int index,
+			     uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = flags };
+
+	if (q->memory != V4L2_MEMORY_DMABUF)
+		return 0;
+
+	return v4l2_ioctl(q->dmabuf[index], DMA_BUF_IOCTL_SYNC, &sync);
+}
+
+/* Fills a buffer with bytes that no picture has. */
+static inline int vivid_poison(struct vivid_queue *q, unsigned int index)
+{
+	int ret;
+
+	ret = vivid_sync(q, index, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
+	if (ret)
+		return ret;
+	memset(q->mem[index], 0x5a, q->size);
+
+	return vivid_sync(q, index, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
+}
+
+#endif /* VIVID_H */

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Import of dma-bufs into vivid, a driver that fills and reads its buffers with
+ * the CPU and never with a device.
+ *
+ * Needs two instances of vivid with the single-planar API, "vivid-000" being
+ * one of them:
+ *
+ *	modprobe vivid n_devs=2
+ *
+ * All frames are compared with what they should be, pixel by pixel. Capture:
+ * vivid moves a still picture to the left, so that each frame is the picture
+ * turned by a few pixels more than the one before. Output: vivid loops the
+ * frames back to its capture side, and each is a different noise.
+ */
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_exporters.h"
+#include "vivid.h"
+
+#define FRAMES		60
+#define BUFFERS		4
+#define PIXEL		4
+
+/* what "Move Left Fast" moves a picture of this width by */
+#define WIDTH		640
+#define STEP		8
+
+#define CAPTURE_HEIGHT	360
+#define CAPTURE_SIZE	(WIDTH * CAPTURE_HEIGHT * PIXEL)
+
+#define LOOP_HEIGHT	480
+#define LOOP_SIZE	(WIDTH * LOOP_HEIGHT * PIXEL)
+
+/* A frame may be late, but this many in a row point to something else. */
+#define MAX_LOST	20
+
+static int open_capture(void)
+{
+	int fd;
+
+	fd = vivid_open("vivid-000-vid-cap");
+	if (fd < 0)
+		return fd;
+
+	if (vivid_set_input(fd, "Webcam") ||
+	    vivid_set_menu(fd, "OSD Text Mode", "None") ||
+	    vivid_set_menu(fd, "Test Pattern", "100% Color Squares") ||
+	    vivid_set_menu(fd, "Horizontal Movement", "No Movement") ||
+	    vivid_set_format(fd, V4L2_BUF_TYPE_VIDEO_CAPTURE, WIDTH,
+			     CAPTURE_HEIGHT) ||
+	    vivid_set_rate(fd, 60)) {
+		close(fd);
+		return -EIO;
+	}
+
+	return fd;
+}
+
+/* Takes the picture to compare the others with, to memory of the driver. */
+static int take_reference(int fd, uint8_t *reference)
+{
+	struct vivid_queue q = {
+		.fd = fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	};
+	int index, ret;
+
+	ret = vivid_alloc_mmap(&q, 2);
+	if (!ret)
+		ret = vivid_qbuf(&q, 0);
+	if (!ret)
+		ret = vivid_qbuf(&q, 1);
+	if (!ret)
+		ret = vivid_streamon(&q);
+	if (ret)
+		return ret;
+
+	index = vivid_dqbuf(&q);
+	if (index >= 0 && q.size == CAPTURE_SIZE)
+		memcpy(reference, q.mem[index], CAPTURE_SIZE);
+	else
+		ret = -EIO;
+
+	vivid_streamoff(&q);
+	vivid_free(&q);
+
+	return ret;
+}
+
+/* Is @frame the reference, turned left by @shift pixels? */
+static bool is_turned(const uint8_t *frame, const uint8_t *reference,
+		      unsigned int shift)
+{
+	size_t line = WIDTH * PIXEL, left = shift * PIXEL;
+	unsigned int y;
+
+	for (y = 0; y < CAPTURE_HEIGHT; y++) {
+		if (memcmp(frame, reference + left, line - left) ||
+		    memcmp(frame + line - left, reference, left))
+			return false;
+		frame += line;
+		reference += line;
+	}
+
+	return true;
+}
+
+/* Noise that is a function of the number of the frame, its first pixel. */
+static void fill_noise(uint32_t *frame, uint32_t number)
+{
+	uint32_t x = number * 2654435761U + 1;
+	unsigned int i;
+
+	frame[0] = number;
+	for (i = 1; i < LOOP_SIZE / PIXEL; i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		/* the fourth byte of a pixel is not transported */
+		frame[i] = x & 0x00ffffff;
+	}
+}
+
+FIXTURE(import)
+{
+	int fd;
+	int exporter;
+	int dmabuf[BUFFERS];
+	struct vivid_queue exported;
+};
+
+/* Where the buffers come from: an allocator, or else the node of a vivid. */
+FIXTURE_VARIANT(import)
+{
+	int (*alloc)(size_t size);
+	const char *vivid;
+};
+
+FIXTURE_VARIANT_ADD(import, system_heap) { .alloc = system_heap_alloc };
+FIXTURE_VARIANT_ADD(import, cma_heap) { .alloc = cma_heap_alloc };
+FIXTURE_VARIANT_ADD(import, udmabuf) { .alloc = udmabuf_alloc };
+FIXTURE_VARIANT_ADD(import, vgem) { .alloc = vgem_alloc };
+FIXTURE_VARIANT_ADD(import, virtio_gpu) { .alloc = virtio_gpu_alloc };
+FIXTURE_VARIANT_ADD(import, vivid) { .vivid = "vivid-001-vid-cap" };
+
+/* Fills self->dmabuf with buffers for the larger of both formats. */
+FIXTURE_SETUP(import)
+{
+	int i;
+
+	self->fd = -1;
+	self->exporter = -1;
+	for (i = 0; i < BUFFERS; i++)
+		self->dmabuf[i] = -1;
+
+	if (variant->vivid) {
+		self->exporter = vivid_open(variant->vivid);
+		if (self->exporter == -ENODEV)
+			SKIP(return, "no %s", variant->vivid);
+		ASSERT_GE(self->exporter, 0);
+		ASSERT_EQ(0, vivid_set_input(self->exporter, "Webcam"));
+		ASSERT_EQ(0, vivid_set_format(self->exporter,
+					      V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					      WIDTH, LOOP_HEIGHT));
+		self->exported.fd = self->exporter;
+		self->exported.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+		ASSERT_EQ(0, vivid_alloc_mmap(&self->exported, BUFFERS));
+	}
+
+	for (i = 0; i < BUFFERS; i++) {
+		self->dmabuf[i] = variant->vivid ?
+				  vivid_export(&self->exported, i) :
+				  variant->alloc(LOOP_SIZE);
+		if (self->dmabuf[i] == -ENODEV)
+			SKIP(return, "no such exporter");
+		ASSERT_GE(self->dmabuf[i], 0);
+	}
+
+	self->fd = open_capture();
+	if (self->fd == -ENODEV)
+		SKIP(return, "no vivid-000-vid-cap");
+	ASSERT_GE(self->fd, 0);
+}
+
+FIXTURE_TEARDOWN(import)
+{
+	int i;
+
+	close(self->fd);
+	for (i = 0; i < BUFFERS; i++)
+		close(self->dmabuf[i]);
+	if (self->exporter >= 0) {
+		vivid_free(&self->exported);
+		close(self->exporter);
+	}
+}
+
+/* Captures into imported buffers. Every frame is complete, in place, new. */
+TEST_F(import, capture)
+{
+	struct vivid_queue q = {
+		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	};
+	unsigned int frames, lost, next, shift = 0;
+	int attachments = 0, cpu_only, i, n;
+	uint8_t *reference;
+
+	reference = malloc(CAPTURE_SIZE);
+	ASSERT_NE(NULL, reference);
+	ASSERT_EQ(0, take_reference(self->fd, reference));
+	ASSERT_FALSE(is_turned(reference, reference, STEP));
+
+	ASSERT_EQ(0, vivid_set_menu(self->fd, "Horizontal Movement",
+				    "Move Left Fast"));
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&q, BUFFERS, self->dmabuf,
+					CAPTURE_SIZE));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, vivid_poison(&q, i));
+		ASSERT_EQ(0, vivid_qbuf(&q, i));
+	}
+	ASSERT_EQ(0, vivid_streamon(&q));
+
+	for (frames = 0; frames < FRAMES; frames++) {
+		i = vivid_dqbuf(&q);
+		ASSERT_GE(i, 0);
+
+		ASSERT_EQ(0, vivid_sync(&q, i, DMA_BUF_SYNC_START |
+						DMA_BUF_SYNC_READ));
+		for (lost = 0; lost < MAX_LOST; lost++) {
+			next = (shift + lost * STEP) % WIDTH;
+			if (is_turned(q.mem[i], reference, next))
+				break;
+		}
+		ASSERT_EQ(0, vivid_sync(&q, i, DMA_BUF_SYNC_END |
+						DMA_BUF_SYNC_READ));
+		ASSERT_LT(lost, MAX_LOST) {
+			TH_LOG("frame %u is none of those expected", frames);
+		}
+		shift = (next + STEP) % WIDTH;
+
+		ASSERT_EQ(0, vivid_poison(&q, i));
+		ASSERT_EQ(0, vivid_qbuf(&q, i));
+	}
+
+	/* While it streams, the exporter knows of each of its importers. */
+	for (i = 0; i < BUFFERS; i++) {
+		n = dmabuf_attachments(self->dmabuf[i], &cpu_only);
+		EXPECT_EQ(1, n);
+		EXPECT_EQ(1, cpu_only);
+		if (n > 0)
+			attachments += n;
+	}
+	TH_LOG("capture %u frames, %d attachments", frames, attachments);
+
+	/* And nothing of them is left when it is over. */
+	ASSERT_EQ(0, vivid_streamoff(&q));
+	ASSERT_EQ(0, vivid_free(&q));
+	for (i = 0; i < BUFFERS; i++)
+		EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[i], &cpu_only));
+	free(reference);
+}
+
+/* Outputs from imported buffers. What comes back is what was queued. */
+TEST_F(import, output)
+{
+	struct vivid_queue out = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT };
+	struct vivid_queue cap = {
+		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	};
+	unsigned int frames = 0, other = 0, number = 0, oldest = 0;
+	int attachments = 0, cpu_only, i, n;
+	uint32_t *noise, *frame;
+
+	out.fd = vivid_open("vivid-000-vid-out");
+	ASSERT_GE(out.fd, 0);
+	noise = malloc(LOOP_SIZE);
+	ASSERT_NE(NULL, noise);
+
+	ASSERT_EQ(0, vivid_set_output(out.fd, "HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_input(cap.fd, "HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_menu(cap.fd, "HDMI 000-0 Is Connected To",
+				    "Output HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_timings(out.fd));
+	ASSERT_EQ(0, vivid_set_timings(cap.fd));
+	ASSERT_EQ(0, vivid_set_format(out.fd, out.type, WIDTH, LOOP_HEIGHT));
+	ASSERT_EQ(0, vivid_set_format(cap.fd, cap.type, WIDTH, LOOP_HEIGHT));
+
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, BUFFERS, self->dmabuf,
+					LOOP_SIZE));
+	ASSERT_EQ(0, vivid_alloc_mmap(&cap, BUFFERS));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, vivid_qbuf(&cap, i));
+		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_START |
+						  DMA_BUF_SYNC_WRITE));
+		fill_noise(out.mem[i], number++);
+		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_END |
+						  DMA_BUF_SYNC_WRITE));
+		ASSERT_EQ(0, vivid_qbuf(&out, i));
+	}
+	ASSERT_EQ(0, vivid_streamon(&out));
+	ASSERT_EQ(0, vivid_streamon(&cap));
+
+	while (frames < FRAMES) {
+		/* Noise that is out goes back with a new number. */
+		i = vivid_dqbuf(&out);
+		ASSERT_GE(i, 0);
+		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_START |
+						  DMA_BUF_SYNC_WRITE));
+		fill_noise(out.mem[i], number++);
+		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_END |
+						  DMA_BUF_SYNC_WRITE));
+		ASSERT_EQ(0, vivid_qbuf(&out, i));
+
+		/* Before the first output vivid shows a picture of its own. */
+		i = vivid_dqbuf(&cap);
+		ASSERT_GE(i, 0);
+		frame = cap.mem[i];
+		fill_noise(noise, frame[0]);
+		if (frame[0] >= oldest && frame[0] < number &&
+		    !memcmp(frame, noise, LOOP_SIZE)) {
+			oldest = frame[0];
+			frames++;
+		} else {
+			ASSERT_EQ(0, frames) {
+				TH_LOG("frame %u was never queued", frames);
+			}
+			ASSERT_LT(++other, MAX_LOST);
+		}
+		ASSERT_EQ(0, vivid_poison(&cap, i));
+		ASSERT_EQ(0, vivid_qbuf(&cap, i));
+	}
+
+	for (i = 0; i < BUFFERS; i++) {
+		n = dmabuf_attachments(self->dmabuf[i], &cpu_only);
+		EXPECT_EQ(1, n);
+		EXPECT_EQ(1, cpu_only);
+		if (n > 0)
+			attachments += n;
+	}
+	TH_LOG("output %u frames, %d attachments", frames, attachments);
+
+	ASSERT_EQ(0, vivid_streamoff(&cap));
+	ASSERT_EQ(0, vivid_streamoff(&out));
+	ASSERT_EQ(0, vivid_free(&cap));
+	ASSERT_EQ(0, vivid_free(&out));
+	for (i = 0; i < BUFFERS; i++)
+		EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[i], &cpu_only));
+	close(out.fd);
+	free(noise);
+}
+
+/* One queue that captures, for what does not need a frame. */
+FIXTURE(queue)
+{
+	struct vivid_queue q;
+	int dmabuf[2];
+};
+
+FIXTURE_SETUP(queue)
+{
+	int i;
+
+	self->q.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	self->q.fd = open_capture();
+	if (self->q.fd == -ENODEV)
+		SKIP(return, "no vivid-000-vid-cap");
+	ASSERT_GE(self->q.fd, 0);
+
+	for (i = 0; i < 2; i++) {
+		self->dmabuf[i] = system_heap_alloc(CAPTURE_SIZE);
+		if (self->dmabuf[i] == -ENODEV)
+			SKIP(return, "no system heap");
+		ASSERT_GE(self->dmabuf[i], 0);
+	}
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, self->dmabuf,
+					CAPTURE_SIZE));
+}
+
+FIXTURE_TEARDOWN(queue)
+{
+	close(self->dmabuf[0]);
+	close(self->dmabuf[1]);
+	close(self->q.fd);
+}
+
+/* Another dma-buf for the same buffer takes the place of the one before. */
+TEST_F(queue, replace)
+{
+	int cpu_only;
+
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+
+	/* The queue still knows the buffer. */
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+
+	self->q.dmabuf[0] = self->dmabuf[1];
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[1], &cpu_only));
+	EXPECT_EQ(1, cpu_only);
+}
+
+/* Two buffers of one queue, and a second queue, attach on their own. */
+TEST_F(queue, share)
+{
+	struct vivid_queue other = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	int cpu_only;
+
+	other.fd = vivid_open("vivid-001-vid-cap");
+	if (other.fd == -ENODEV)
+		SKIP(return, "no vivid-001-vid-cap");
+	ASSERT_EQ(0, vivid_set_input(other.fd, "Webcam"));
+	ASSERT_EQ(0, vivid_set_format(other.fd, other.type, WIDTH,
+				      CAPTURE_HEIGHT));
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&other, 1, self->dmabuf,
+					CAPTURE_SIZE));
+
+	self->q.dmabuf[1] = self->dmabuf[0];
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 1));
+	ASSERT_EQ(0, vivid_qbuf(&other, 0));
+	EXPECT_EQ(3, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(3, cpu_only);
+
+	ASSERT_EQ(0, vivid_free(&self->q));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	ASSERT_EQ(0, vivid_free(&other));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	close(other.fd);
+}
+
+/* A queue may import what it exported itself and then forgot. */
+TEST_F(queue, import_own)
+{
+	int own[2], cpu_only, i;
+
+	ASSERT_EQ(0, vivid_free(&self->q));
+	ASSERT_EQ(0, vivid_alloc_mmap(&self->q, 2));
+	for (i = 0; i < 2; i++) {
+		own[i] = vivid_export(&self->q, i);
+		ASSERT_GE(own[i], 0);
+	}
+	ASSERT_EQ(0, vivid_free(&self->q));
+
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, own, CAPTURE_SIZE));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vivid_qbuf(&self->q, i));
+	ASSERT_EQ(0, vivid_streamon(&self->q));
+	EXPECT_EQ(1, dmabuf_attachments(own[0], &cpu_only));
+	EXPECT_EQ(1, cpu_only);
+	EXPECT_GE(vivid_dqbuf(&self->q), 0);
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	ASSERT_EQ(0, vivid_free(&self->q));
+	EXPECT_EQ(0, dmabuf_attachments(own[0], &cpu_only));
+}
+
+/* Closing the node in the middle of it all detaches. */
+TEST_F(queue, close_streaming)
+{
+	int cpu_only;
+
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 1));
+	ASSERT_EQ(0, vivid_streamon(&self->q));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(1, cpu_only);
+
+	ASSERT_EQ(0, close(self->q.fd));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[1], &cpu_only));
+}
+
+/* A dma-buf that is too small is an invalid length, and is not kept. */
+TEST_F(queue, too_small)
+{
+	int cpu_only;
+
+	EXPECT_EQ(-EINVAL, vivid_qbuf_len(&self->q, 0, 2 * CAPTURE_SIZE, 0));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
+}
+
+/* I/O memory is no memory for a driver that copies frames with the CPU. */
+TEST_F(queue, io_memory)
+{
+	int vram, cpu_only;
+
+	vram = qxl_vram_alloc(CAPTURE_SIZE);
+	if (vram == -ENODEV)
+		SKIP(return, "no qxl device");
+	ASSERT_GE(vram, 0);
+
+	self->q.dmabuf[0] = vram;
+	EXPECT_EQ(-EOPNOTSUPP, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(0, dmabuf_attachments(vram, &cpu_only));
+	EXPECT_EQ(0, vivid_free(&self->q));
+	close(vram);
+}
+
+/* Tracing sees an attachment that has no device come and go. */
+TEST_F(queue, trace)
+{
+	const char *dir = "/sys/kernel/tracing/events/dma_buf";
+	char line[512], path[128];
+	int attached = 0, detached = 0;
+	FILE *trace;
+
+	if (access(dir, F_OK))
+		SKIP(return, "no dma_buf events");
+
+	trace = fopen("/sys/kernel/tracing/trace", "w+");
+	ASSERT_NE(NULL, trace);
+	fclose(trace);
+
+	snprintf(path, sizeof(path), "%s/enable", dir);
+	trace = fopen(path, "w");
+	ASSERT_NE(NULL, trace);
+	ASSERT_EQ(1, fwrite("1", 1, 1, trace));
+	ASSERT_EQ(0, fflush(trace));
+
+	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(0, vivid_free(&self->q));
+
+	ASSERT_EQ(1, fwrite("0", 1, 1, trace));
+	ASSERT_EQ(0, fclose(trace));
+
+	trace = fopen("/sys/kernel/tracing/trace", "r");
+	ASSERT_NE(NULL, trace);
+	while (fgets(line, sizeof(line), trace)) {
+		if (!strstr(line, "dev_name=<cpu>"))
+			continue;
+		attached += !!strstr(line, "dma_buf_dynamic_attach:");
+		detached += !!strstr(line, "dma_buf_detach:");
+	}
+	fclose(trace);
+	EXPECT_EQ(1, attached);
+	EXPECT_EQ(1, detached);
+}
+
+TEST_HARNESS_MAIN
