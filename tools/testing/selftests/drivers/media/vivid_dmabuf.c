@@ -417,7 +417,7 @@ TEST_F(queue, share)
 	ASSERT_EQ(0, vivid_set_input(other.fd, "Webcam"));
 	ASSERT_EQ(0, vivid_set_format(other.fd, other.type, WIDTH,
 				      CAPTURE_HEIGHT));
-	ASSERT_EQ(0, vivid_alloc_dmabuf(&other, 1, self->dmabuf,
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&other, 2, self->dmabuf,
 					CAPTURE_SIZE));
 
 	self->q.dmabuf[1] = self->dmabuf[0];
