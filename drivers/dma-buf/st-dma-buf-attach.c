@@ -121,6 +121,7 @@ static void mock_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	mock->vunmapped++;
 }
 
+/* Runs after the test, when dmabuf->priv is gone: see delayed_fput(). */
 static void mock_release(struct dma_buf *dmabuf)
 {
 }
@@ -194,6 +195,33 @@ static struct dma_buf *mock_export(struct kunit *test,
 	return dmabuf;
 }
 
+static void mock_detach_action(void *data)
+{
+	struct dma_buf_attachment *attach = data;
+
+	dma_buf_detach(attach->dmabuf, attach);
+}
+
+/* Attaches, and detaches at the end if the test does not get to it. */
+static struct dma_buf_attachment *
+mock_import(struct kunit *test, struct dma_buf *dmabuf, struct device *dev)
+{
+	struct dma_buf_attachment *attach;
+
+	attach = dma_buf_attach(dmabuf, dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, mock_detach_action,
+						  attach));
+
+	return attach;
+}
+
+static void mock_forget(struct kunit *test, struct dma_buf_attachment *attach)
+{
+	kunit_release_action(test, mock_detach_action, attach);
+}
+
 /* The attachment is made, listed and taken down, and the exporter is told. */
 static void test_attach(struct kunit *test)
 {
@@ -201,8 +229,7 @@ static void test_attach(struct kunit *test)
 	struct mock_exporter *mock = dmabuf->priv;
 	struct dma_buf_attachment *attach;
 
-	attach = dma_buf_attach(dmabuf, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	attach = mock_import(test, dmabuf, NULL);
 
 	KUNIT_EXPECT_NULL(test, attach->dev);
 	KUNIT_EXPECT_FALSE(test, attach->peer2peer);
@@ -212,7 +239,7 @@ static void test_attach(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, mock->attach_peer2peer);
 	KUNIT_EXPECT_EQ(test, mock->detached, 0);
 
-	dma_buf_detach(dmabuf, attach);
+	mock_forget(test, attach);
 	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
 	KUNIT_EXPECT_EQ(test, mock->detached, 1);
 }
@@ -223,11 +250,10 @@ static void test_attach_no_callback(struct kunit *test)
 	struct dma_buf *dmabuf = mock_export(test, &mock_no_attach_ops);
 	struct dma_buf_attachment *attach;
 
-	attach = dma_buf_attach(dmabuf, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	attach = mock_import(test, dmabuf, NULL);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&dmabuf->attachments));
 
-	dma_buf_detach(dmabuf, attach);
+	mock_forget(test, attach);
 	KUNIT_EXPECT_TRUE(test, list_empty(&dmabuf->attachments));
 }
 
@@ -286,14 +312,13 @@ static void test_map(struct kunit *test)
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
 
-	attach = dma_buf_attach(dmabuf, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	attach = mock_import(test, dmabuf, NULL);
 
 	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
 	KUNIT_EXPECT_PTR_EQ(test, sgt, ERR_PTR(-EINVAL));
 	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
 
-	dma_buf_detach(dmabuf, attach);
+	mock_forget(test, attach);
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
 }
 
@@ -305,8 +330,7 @@ static void test_map_dynamic(struct kunit *test)
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
 
-	attach = dma_buf_attach(dmabuf, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	attach = mock_import(test, dmabuf, NULL);
 	KUNIT_EXPECT_EQ(test, mock->attached, 1);
 	KUNIT_EXPECT_EQ(test, mock->pinned, 0);
 	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
@@ -316,7 +340,7 @@ static void test_map_dynamic(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->pinned, 0);
 	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
 
-	dma_buf_detach(dmabuf, attach);
+	mock_forget(test, attach);
 	KUNIT_EXPECT_EQ(test, mock->detached, 1);
 	KUNIT_EXPECT_EQ(test, mock->unpinned, 0);
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
@@ -334,10 +358,8 @@ static void test_map_beside_device(struct kunit *test)
 	dev = kunit_device_register(test, "dma-buf-importer");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 
-	cpu_only = dma_buf_attach(dmabuf, NULL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, cpu_only);
-	attach = dma_buf_attach(dmabuf, dev);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
+	cpu_only = mock_import(test, dmabuf, NULL);
+	attach = mock_import(test, dmabuf, dev);
 	KUNIT_EXPECT_PTR_EQ(test, mock->attach_dev, dev);
 
 	sgt = dma_buf_map_attachment_unlocked(attach, DMA_TO_DEVICE);
@@ -346,12 +368,12 @@ static void test_map_beside_device(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
 
 	/* Detaching the one leaves the mapping of the other alone. */
-	dma_buf_detach(dmabuf, cpu_only);
+	mock_forget(test, cpu_only);
 	KUNIT_EXPECT_EQ(test, mock->unpinned, 0);
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
 
 	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_TO_DEVICE);
-	dma_buf_detach(dmabuf, attach);
+	mock_forget(test, attach);
 	KUNIT_EXPECT_EQ(test, mock->detached, 2);
 	KUNIT_EXPECT_EQ(test, mock->unpinned, 1);
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 1);
@@ -366,21 +388,23 @@ static void test_vmap(struct kunit *test)
 	struct iosys_map map[2];
 	int i;
 
+	for (i = 0; i < 2; i++)
+		attach[i] = mock_import(test, dmabuf, NULL);
+	KUNIT_EXPECT_EQ(test, mock->attached, 2);
+
+	/* nothing may end the test early while it holds a mapping */
 	for (i = 0; i < 2; i++) {
-		attach[i] = dma_buf_attach(dmabuf, NULL);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach[i]);
-		KUNIT_ASSERT_EQ(test, 0,
+		KUNIT_EXPECT_EQ(test, 0,
 				dma_buf_vmap_unlocked(dmabuf, &map[i]));
 		KUNIT_EXPECT_FALSE(test, map[i].is_iomem);
 		KUNIT_EXPECT_PTR_EQ(test, map[i].vaddr, mock->vaddr);
 	}
-	KUNIT_EXPECT_EQ(test, mock->attached, 2);
 	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
 
 	for (i = 0; i < 2; i++) {
 		KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
 		dma_buf_vunmap_unlocked(dmabuf, &map[i]);
-		dma_buf_detach(dmabuf, attach[i]);
+		mock_forget(test, attach[i]);
 	}
 	KUNIT_EXPECT_EQ(test, mock->detached, 2);
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);

@@ -78,8 +78,10 @@ static inline int udmabuf_alloc(size_t size)
 		return ret;
 
 	memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
-	if (memfd < 0)
+	if (memfd < 0) {
+		ret = -errno;
 		goto out;
+	}
 
 	create.memfd = memfd;
 	if (ftruncate(memfd, create.size) ||
@@ -195,6 +197,8 @@ out:
 	return ret;
 }
 
+#define DMABUF_INFO "/sys/kernel/debug/dma_buf/bufinfo"
+
 /*
  * Looks a dma-buf up in debugfs. Returns how many attachments it has and sets
  * @cpu_only to how many of them have no device, or returns -errno.
@@ -212,7 +216,7 @@ static inline int dmabuf_attachments(int dmabuf, int *cpu_only)
 	if (fstat(dmabuf, &st))
 		return -errno;
 
-	bufinfo = fopen("/sys/kernel/debug/dma_buf/bufinfo", "r");
+	bufinfo = fopen(DMABUF_INFO, "r");
 	if (!bufinfo)
 		return -errno;
 

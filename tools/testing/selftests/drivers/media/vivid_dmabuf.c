@@ -3,10 +3,13 @@
  * Import of dma-bufs into vivid, a driver that fills and reads its buffers with
  * the CPU and never with a device.
  *
- * Needs two instances of vivid with the single-planar API, "vivid-000" being
- * one of them:
+ * Needs root, debugfs, and two instances of vivid with the single-planar API and
+ * its default allocator, vmalloc:
  *
  *	modprobe vivid n_devs=2
+ *
+ * queue.io_memory crashes a kernel that takes I/O memory for system memory, and
+ * queue.too_small leaks a dma-buf where a failing VIDIOC_QBUF does.
  *
  * All frames are compared with what they should be, pixel by pixel. Capture:
  * vivid moves a still picture to the left, so that each frame is the picture
@@ -148,6 +151,9 @@ FIXTURE_SETUP(import)
 {
 	int i;
 
+	if (access(DMABUF_INFO, R_OK))
+		SKIP(return, "no " DMABUF_INFO);
+
 	self->fd = -1;
 	self->exporter = -1;
 	for (i = 0; i < BUFFERS; i++)
@@ -196,7 +202,7 @@ FIXTURE_TEARDOWN(import)
 }
 
 /* Captures into imported buffers. Every frame is complete, in place, new. */
-TEST_F(import, capture)
+TEST_F_TIMEOUT(import, capture, 120)
 {
 	struct vivid_queue q = {
 		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -261,17 +267,19 @@ TEST_F(import, capture)
 }
 
 /* Outputs from imported buffers. What comes back is what was queued. */
-TEST_F(import, output)
+TEST_F_TIMEOUT(import, output, 120)
 {
 	struct vivid_queue out = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT };
 	struct vivid_queue cap = {
 		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 	};
-	unsigned int frames = 0, other = 0, number = 0, oldest = 0;
+	unsigned int frames = 0, other = 0, repeated = 0, number = 0, next = 0;
 	int attachments = 0, cpu_only, i, n;
 	uint32_t *noise, *frame;
 
 	out.fd = vivid_open("vivid-000-vid-out");
+	if (out.fd == -ENODEV)
+		SKIP(return, "no vivid-000-vid-out");
 	ASSERT_GE(out.fd, 0);
 	noise = malloc(LOOP_SIZE);
 	ASSERT_NE(NULL, noise);
@@ -316,15 +324,18 @@ TEST_F(import, output)
 		ASSERT_GE(i, 0);
 		frame = cap.mem[i];
 		fill_noise(noise, frame[0]);
-		if (frame[0] >= oldest && frame[0] < number &&
-		    !memcmp(frame, noise, LOOP_SIZE)) {
-			oldest = frame[0];
-			frames++;
-		} else {
+		if (memcmp(frame, noise, LOOP_SIZE) || frame[0] >= number) {
 			ASSERT_EQ(0, frames) {
 				TH_LOG("frame %u was never queued", frames);
 			}
 			ASSERT_LT(++other, MAX_LOST);
+		} else if (frame[0] >= next) {
+			next = frame[0] + 1;
+			frames++;
+		} else {
+			/* Late output shows again, but nothing older does. */
+			ASSERT_EQ(next, frame[0] + 1);
+			ASSERT_LT(++repeated, FRAMES);
 		}
 		ASSERT_EQ(0, vivid_poison(&cap, i));
 		ASSERT_EQ(0, vivid_qbuf(&cap, i));
@@ -359,6 +370,9 @@ FIXTURE(queue)
 FIXTURE_SETUP(queue)
 {
 	int i;
+
+	if (access(DMABUF_INFO, R_OK))
+		SKIP(return, "no " DMABUF_INFO);
 
 	self->q.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	self->q.fd = open_capture();
@@ -414,6 +428,7 @@ TEST_F(queue, share)
 	other.fd = vivid_open("vivid-001-vid-cap");
 	if (other.fd == -ENODEV)
 		SKIP(return, "no vivid-001-vid-cap");
+	ASSERT_GE(other.fd, 0);
 	ASSERT_EQ(0, vivid_set_input(other.fd, "Webcam"));
 	ASSERT_EQ(0, vivid_set_format(other.fd, other.type, WIDTH,
 				      CAPTURE_HEIGHT));
@@ -457,6 +472,8 @@ TEST_F(queue, import_own)
 	ASSERT_EQ(0, vivid_streamoff(&self->q));
 	ASSERT_EQ(0, vivid_free(&self->q));
 	EXPECT_EQ(0, dmabuf_attachments(own[0], &cpu_only));
+	close(own[0]);
+	close(own[1]);
 }
 
 /* Closing the node in the middle of it all detaches. */
@@ -471,6 +488,7 @@ TEST_F(queue, close_streaming)
 	EXPECT_EQ(1, cpu_only);
 
 	ASSERT_EQ(0, close(self->q.fd));
+	self->q.fd = -1;
 	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
 	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[1], &cpu_only));
 }
@@ -502,34 +520,41 @@ TEST_F(queue, io_memory)
 	close(vram);
 }
 
+static bool write_file(const char *path, const char *text)
+{
+	size_t length = strlen(text);
+	bool done;
+	int fd;
+
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return false;
+	done = write(fd, text, length) == length;
+	close(fd);
+
+	return done;
+}
+
 /* Tracing sees an attachment that has no device come and go. */
 TEST_F(queue, trace)
 {
-	const char *dir = "/sys/kernel/tracing/events/dma_buf";
-	char line[512], path[128];
+#define INSTANCE "/sys/kernel/tracing/instances/vivid_dmabuf"
 	int attached = 0, detached = 0;
+	char line[512];
 	FILE *trace;
 
-	if (access(dir, F_OK))
+	if (access("/sys/kernel/tracing/events/dma_buf", F_OK))
 		SKIP(return, "no dma_buf events");
 
-	trace = fopen("/sys/kernel/tracing/trace", "w+");
-	ASSERT_NE(NULL, trace);
-	fclose(trace);
-
-	snprintf(path, sizeof(path), "%s/enable", dir);
-	trace = fopen(path, "w");
-	ASSERT_NE(NULL, trace);
-	ASSERT_EQ(1, fwrite("1", 1, 1, trace));
-	ASSERT_EQ(0, fflush(trace));
+	rmdir(INSTANCE);
+	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
+	ASSERT_TRUE(write_file(INSTANCE "/events/dma_buf/enable", "1"));
 
 	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
 	EXPECT_EQ(0, vivid_free(&self->q));
 
-	ASSERT_EQ(1, fwrite("0", 1, 1, trace));
-	ASSERT_EQ(0, fclose(trace));
-
-	trace = fopen("/sys/kernel/tracing/trace", "r");
+	ASSERT_TRUE(write_file(INSTANCE "/events/dma_buf/enable", "0"));
+	trace = fopen(INSTANCE "/trace", "r");
 	ASSERT_NE(NULL, trace);
 	while (fgets(line, sizeof(line), trace)) {
 		if (!strstr(line, "dev_name=<cpu>"))
@@ -538,8 +563,9 @@ TEST_F(queue, trace)
 		detached += !!strstr(line, "dma_buf_detach:");
 	}
 	fclose(trace);
-	EXPECT_EQ(1, attached);
-	EXPECT_EQ(1, detached);
+	EXPECT_EQ(0, rmdir(INSTANCE));
+	EXPECT_GE(attached, 1);
+	EXPECT_GE(detached, 1);
 }
 
 TEST_HARNESS_MAIN
