@@ -3,8 +3,8 @@
  * Import of dma-bufs into vivid, a driver that fills and reads its buffers with
  * the CPU and never with a device.
  *
- * Needs root, debugfs, and two instances of vivid with the single-planar API and
- * its default allocator, vmalloc:
+ * Needs root, debugfs, and two instances of vivid with the single-planar API
+ * and the default allocator, vmalloc:
  *
  *	modprobe vivid n_devs=2
  *
