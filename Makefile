@@ -59,4 +59,4 @@ compare: setup
 	@scripts/compare $(KERNELS)
 
 clean:
-	rm -rf build
+	rm -rf build/* build
