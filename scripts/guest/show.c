@@ -176,7 +176,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < BUFFERS; i++)
 		CHECK(make_buffer(i, &dmabuf[i]));
 
-	q.fd = vivid_open("vivid-002-vid-cap");
+	q.fd = vivid_open("vivid-004-vid-cap");
 	CHECK(q.fd);
 	CHECK(vivid_set_input(q.fd, "Webcam"));
 	CHECK(vivid_set_format(q.fd, q.type, WIDTH, HEIGHT));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <linux/dma-buf.h>
+#include <linux/media.h>
 #include <linux/v4l2-dv-timings.h>
 #include <linux/videodev2.h>
 
@@ -29,6 +30,7 @@ struct vivid_queue {
 	enum v4l2_memory memory;
 	unsigned int count;
 	size_t size;
+	int request;
 	void *mem[VIVID_MAX_BUFFERS];
 	int dmabuf[VIVID_MAX_BUFFERS];
 };
@@ -280,6 +282,10 @@ static inline int vivid_qbuf_len(struct vivid_queue *q, unsigned int index,
 
 	if (q->memory == V4L2_MEMORY_DMABUF)
 		buf.m.fd = q->dmabuf[index];
+	if (q->request) {
+		buf.flags = V4L2_BUF_FLAG_REQUEST_FD;
+		buf.request_fd = q->request;
+	}
 
 	return v4l2_ioctl(q->fd, VIDIOC_QBUF, &buf);
 }

@@ -3,13 +3,13 @@
  * Import of dma-bufs into vivid, a driver that fills and reads its buffers with
  * the CPU and never with a device.
  *
- * Needs root, debugfs, and two instances of vivid with the single-planar API
- * and the default allocator, vmalloc:
+ * Needs root, debugfs, and instances of vivid with the default allocator,
+ * vmalloc, two with the single-planar and one with the multi-planar API:
  *
- *	modprobe vivid n_devs=2
+ *	modprobe vivid n_devs=3 multiplanar=1,1,2
  *
  * queue.io_memory crashes a kernel that takes I/O memory for system memory, and
- * queue.too_small leaks a dma-buf where a failing VIDIOC_QBUF does.
+ * long_plane one that does not compare every plane with its dma-buf.
  *
  * All frames are compared with what they should be, pixel by pixel. Capture:
  * vivid moves a still picture to the left, so that each frame is the picture
@@ -127,6 +127,18 @@ static void fill_noise(uint32_t *frame, uint32_t number)
 	}
 }
 
+/* To how many is one driver attached, which uses the CPU, and nobody else? */
+static int attached(const int *dmabuf)
+{
+	int i, cpu_only, count = 0;
+
+	for (i = 0; i < BUFFERS; i++)
+		count += dmabuf_attachments(dmabuf[i], &cpu_only) == 1 &&
+			 cpu_only == 1;
+
+	return count;
+}
+
 FIXTURE(import)
 {
 	int fd;
@@ -211,7 +223,7 @@ TEST_F_TIMEOUT(import, capture, 120)
 		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 	};
 	unsigned int frames, lost, next, shift = 0;
-	int attachments = 0, cpu_only, i, n;
+	int attachments, cpu_only, i;
 	uint8_t *reference;
 
 	reference = malloc(CAPTURE_SIZE);
@@ -252,13 +264,8 @@ TEST_F_TIMEOUT(import, capture, 120)
 	}
 
 	/* While it streams, the exporter knows of each of its importers. */
-	for (i = 0; i < BUFFERS; i++) {
-		n = dmabuf_attachments(self->dmabuf[i], &cpu_only);
-		EXPECT_EQ(1, n);
-		EXPECT_EQ(1, cpu_only);
-		if (n > 0)
-			attachments += n;
-	}
+	attachments = attached(self->dmabuf);
+	EXPECT_EQ(BUFFERS, attachments);
 	TH_LOG("capture %u frames, %d attachments", frames, attachments);
 
 	/* And nothing of them is left when it is over. */
@@ -277,7 +284,7 @@ TEST_F_TIMEOUT(import, output, 120)
 		.fd = self->fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 	};
 	unsigned int frames = 0, other = 0, repeated = 0, number = 0, next = 0;
-	int attachments = 0, cpu_only, i, n;
+	int attachments, cpu_only, i;
 	uint32_t *noise, *frame;
 
 	out.fd = vivid_open("vivid-000-vid-out");
@@ -344,13 +351,8 @@ TEST_F_TIMEOUT(import, output, 120)
 		ASSERT_EQ(0, vivid_qbuf(&cap, i));
 	}
 
-	for (i = 0; i < BUFFERS; i++) {
-		n = dmabuf_attachments(self->dmabuf[i], &cpu_only);
-		EXPECT_EQ(1, n);
-		EXPECT_EQ(1, cpu_only);
-		if (n > 0)
-			attachments += n;
-	}
+	attachments = attached(self->dmabuf);
+	EXPECT_EQ(BUFFERS, attachments);
 	TH_LOG("output %u frames, %d attachments", frames, attachments);
 
 	ASSERT_EQ(0, vivid_streamoff(&cap));
@@ -504,6 +506,120 @@ TEST_F(queue, too_small)
 	EXPECT_EQ(-EINVAL, vivid_qbuf_len(&self->q, 0, 2 * CAPTURE_SIZE, 0));
 	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
 	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
+}
+
+/* Returns a request of the device of @video, -ENODEV if there are none. */
+static int alloc_request(int video, int *media)
+{
+	struct media_device_info info = { };
+	struct v4l2_capability cap = { };
+	char path[32];
+	int i, request;
+
+	if (v4l2_ioctl(video, VIDIOC_QUERYCAP, &cap))
+		return -errno;
+
+	for (i = 0; i < 64; i++) {
+		snprintf(path, sizeof(path), "/dev/media%d", i);
+		*media = open(path, O_RDWR | O_CLOEXEC);
+		if (*media < 0)
+			continue;
+		if (!ioctl(*media, MEDIA_IOC_DEVICE_INFO, &info) &&
+		    !strcmp(info.bus_info, (char *)cap.bus_info) &&
+		    !ioctl(*media, MEDIA_IOC_REQUEST_ALLOC, &request))
+			return request;
+		close(*media);
+	}
+
+	return -ENODEV;
+}
+
+/* A buffer of a request that is refused can be queued with another dma-buf. */
+TEST_F(queue, refused_request)
+{
+	int request, media = -1, cpu_only;
+
+	request = alloc_request(self->q.fd, &media);
+	if (request == -ENODEV)
+		SKIP(return, "no requests");
+	ASSERT_GE(request, 0);
+
+	/* the second buffer is what it is refused for */
+	self->q.request = request;
+	self->q.dmabuf[1] = dup(self->dmabuf[1]);
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 1));
+	ASSERT_EQ(0, close(self->q.dmabuf[1]));
+	ASSERT_EQ(-EINVAL, v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	ASSERT_EQ(0, v4l2_ioctl(request, MEDIA_REQUEST_IOC_REINIT, NULL));
+
+	self->q.dmabuf[0] = self->dmabuf[1];
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
+	ASSERT_EQ(0, v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[0], &cpu_only));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf[1], &cpu_only));
+	EXPECT_EQ(0, vivid_streamoff(&self->q));
+	close(request);
+	close(media);
+}
+
+/* Two planes in one dma-buf, and the second is longer than that is. */
+TEST(long_plane)
+{
+	enum v4l2_buf_type type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+	struct v4l2_format format = {
+		.type = type,
+		.fmt.pix_mp = {
+			.width = WIDTH,
+			.height = CAPTURE_HEIGHT,
+			.pixelformat = V4L2_PIX_FMT_NV16M,
+			.field = V4L2_FIELD_NONE,
+			.num_planes = 2,
+			.plane_fmt = {
+				{ .bytesperline = WIDTH },
+				{ .bytesperline = 16 * WIDTH },
+			},
+		},
+	};
+	struct v4l2_requestbuffers req = {
+		.count = 2, .type = type, .memory = V4L2_MEMORY_DMABUF,
+	};
+	struct v4l2_plane planes[2] = { };
+	struct v4l2_buffer buf = {
+		.type = type,
+		.memory = V4L2_MEMORY_DMABUF,
+		.length = 2,
+		.m.planes = planes,
+	};
+	int fd, dmabuf, i;
+
+	fd = vivid_open("vivid-002-vid-cap");
+	if (fd == -ENODEV)
+		SKIP(return, "no vivid-002-vid-cap");
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, vivid_set_input(fd, "Webcam"));
+	if (v4l2_ioctl(fd, VIDIOC_S_FMT, &format))
+		SKIP(return, "vivid-002-vid-cap is not multi-planar");
+	for (i = 0; i < 2; i++)
+		planes[i].length = format.fmt.pix_mp.plane_fmt[i].sizeimage;
+	ASSERT_LT(planes[0].length, planes[1].length);
+
+	dmabuf = system_heap_alloc(planes[0].length);
+	if (dmabuf == -ENODEV)
+		SKIP(return, "no system heap");
+	ASSERT_GE(dmabuf, 0);
+	planes[0].m.fd = dmabuf;
+	planes[1].m.fd = dmabuf;
+
+	ASSERT_EQ(0, v4l2_ioctl(fd, VIDIOC_REQBUFS, &req));
+	for (buf.index = 0; buf.index < req.count; buf.index++)
+		EXPECT_EQ(-EINVAL, v4l2_ioctl(fd, VIDIOC_QBUF, &buf));
+
+	/* Where that was accepted, vivid writes behind the end of it. */
+	EXPECT_EQ(0, v4l2_ioctl(fd, VIDIOC_STREAMON, &type));
+	sleep(1);
+	close(dmabuf);
+	close(fd);
 }
 
 /* I/O memory is no memory for a driver that copies frames with the CPU. */
