@@ -24,6 +24,21 @@
 #include <linux/memfd.h>
 #include <linux/udmabuf.h>
 
+static inline bool write_file(const char *path, const char *text)
+{
+	size_t length = strlen(text);
+	bool done;
+	int fd;
+
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return false;
+	done = write(fd, text, length) == (ssize_t)length;
+	close(fd);
+
+	return done;
+}
+
 /* Returns a dma-buf of at least @size bytes from one of @heaps or -errno. */
 static inline int heap_alloc(const char *const *heaps, size_t size)
 {
@@ -64,12 +79,15 @@ static inline int cma_heap_alloc(size_t size)
 	return heap_alloc(heaps, size);
 }
 
-static inline int udmabuf_alloc(size_t size)
+/* The last @size bytes of a memfd, which consists of pages of @page bytes. */
+static inline int udmabuf_from(unsigned int memfd_flags, size_t page,
+			       size_t size)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
+	size_t small_page = sysconf(_SC_PAGESIZE);
+	size_t memfd_size = (size + page - 1) & ~(page - 1);
 	struct udmabuf_create create = {
 		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.size = (size + page - 1) & ~(page - 1),
+		.size = (size + small_page - 1) & ~(small_page - 1),
 	};
 	int dev, memfd, ret = -ENODEV;
 
@@ -77,14 +95,17 @@ static inline int udmabuf_alloc(size_t size)
 	if (dev < 0)
 		return ret;
 
-	memfd = memfd_create("udmabuf", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	memfd = memfd_create("udmabuf", memfd_flags | MFD_ALLOW_SEALING |
+			     MFD_CLOEXEC);
 	if (memfd < 0) {
 		ret = -errno;
 		goto out;
 	}
 
 	create.memfd = memfd;
-	if (ftruncate(memfd, create.size) ||
+	create.offset = memfd_size - create.size;
+	if (ftruncate(memfd, memfd_size) ||
+	    fallocate(memfd, 0, 0, memfd_size) ||
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		ret = -errno;
 	else
@@ -95,6 +116,24 @@ static inline int udmabuf_alloc(size_t size)
 out:
 	close(dev);
 	return ret;
+}
+
+static inline int udmabuf_alloc(size_t size)
+{
+	return udmabuf_from(0, sysconf(_SC_PAGESIZE), size);
+}
+
+#define HUGEPAGE	(2UL << 20)
+#define HUGEPAGE_EXTRA	"/sys/kernel/mm/hugepages/hugepages-2048kB/" \
+			"nr_overcommit_hugepages"
+
+/* Huge pages that are not there are made, and go when they are free again. */
+static inline int udmabuf_hugetlb_alloc(size_t size)
+{
+	if (!write_file(HUGEPAGE_EXTRA, "64"))
+		return -ENODEV;
+
+	return udmabuf_from(MFD_HUGETLB | MFD_HUGE_2MB, HUGEPAGE, size);
 }
 
 /* Returns the primary node of the first DRM device of @driver or -errno. */

@@ -157,6 +157,7 @@ FIXTURE_VARIANT(import)
 FIXTURE_VARIANT_ADD(import, system_heap) { .alloc = system_heap_alloc };
 FIXTURE_VARIANT_ADD(import, cma_heap) { .alloc = cma_heap_alloc };
 FIXTURE_VARIANT_ADD(import, udmabuf) { .alloc = udmabuf_alloc };
+FIXTURE_VARIANT_ADD(import, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
 FIXTURE_VARIANT_ADD(import, vgem) { .alloc = vgem_alloc };
 FIXTURE_VARIANT_ADD(import, virtio_gpu) { .alloc = virtio_gpu_alloc };
 FIXTURE_VARIANT_ADD(import, vivid) { .vivid = "vivid-001-vid-cap" };
@@ -637,21 +638,6 @@ TEST_F(queue, io_memory)
 	EXPECT_EQ(0, dmabuf_attachments(vram, &cpu_only));
 	EXPECT_EQ(0, vivid_free(&self->q));
 	close(vram);
-}
-
-static bool write_file(const char *path, const char *text)
-{
-	size_t length = strlen(text);
-	bool done;
-	int fd;
-
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return false;
-	done = write(fd, text, length) == length;
-	close(fd);
-
-	return done;
 }
 
 /* Tracing sees an attachment that has no device come and go. */

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What user space may do to the buffers of vicodec's decoders, which read and
+ * write them with the CPU.
+ *
+ * Needs the three devices of vicodec with the single-planar API, the default:
+ *
+ *	modprobe vicodec
+ *
+ * All frames are grey, of one byte per pixel. An I-frame comes uncompressed: it
+ * is its own data. A P-frame here is one that changes nothing, block by block:
+ * it decodes to a copy of its reference, after a while.
+ */
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <linux/media.h>
+
+#include "../../kselftest_harness.h"
+#include "vivid.h"
+
+#define WIDTH		4096
+#define HEIGHT		2160
+#define SIZE		(WIDTH * HEIGHT)
+#define BLOCKS		(SIZE / 64)
+
+/* A block of a P-frame whose 64 coefficients are zero */
+#define UNCHANGED	htonl(0x8000000f)
+
+#define GREY_FLAGS	(V4L2_FWHT_FL_PIXENC_RGB | \
+			 V4L2_FWHT_FL_CHROMA_FULL_WIDTH | \
+			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT)
+#define I_FRAME_FLAGS	(GREY_FLAGS | V4L2_FWHT_FL_I_FRAME | \
+			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED)
+
+/* What struct fwht_cframe_hdr of the driver is, in network byte order */
+struct stream_header {
+	uint32_t magic[2];
+	uint32_t version, width, height, flags;
+	uint32_t colorspace, xfer_func, ycbcr_enc, quantization;
+	uint32_t size;
+};
+
+static int open_media(void)
+{
+	struct media_device_info info;
+	char path[32];
+	int i, fd;
+
+	for (i = 0; i < 16; i++) {
+		snprintf(path, sizeof(path), "/dev/media%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (!ioctl(fd, MEDIA_IOC_DEVICE_INFO, &info) &&
+		    !strcmp(info.driver, "vicodec"))
+			return fd;
+		close(fd);
+	}
+
+	return -ENODEV;
+}
+
+static int set_format(struct vivid_queue *q, uint32_t pixelformat)
+{
+	struct v4l2_format format = {
+		.type = q->type,
+		.fmt.pix = {
+			.width = WIDTH,
+			.height = HEIGHT,
+			.pixelformat = pixelformat,
+		},
+	};
+
+	return v4l2_ioctl(q->fd, VIDIOC_S_FMT, &format);
+}
+
+static bool is_all(const uint8_t *mem, uint8_t value, size_t size)
+{
+	return mem[0] == value && !memcmp(mem, mem + 1, size - 1);
+}
+
+struct stateless_decoder {
+	int media;
+	uint8_t *noise;
+	struct vivid_queue out;
+	struct vivid_queue cap;
+	struct vivid_queue exporter;
+	int spare;
+};
+
+FIXTURE(reference)
+{
+	struct stateless_decoder dec;
+};
+
+/* Where the memory of the CAPTURE buffers comes from */
+FIXTURE_VARIANT(reference)
+{
+	enum v4l2_memory memory;
+};
+
+FIXTURE_VARIANT_ADD(reference, mmap) { .memory = V4L2_MEMORY_MMAP };
+FIXTURE_VARIANT_ADD(reference, dmabuf) { .memory = V4L2_MEMORY_DMABUF };
+
+/*
+ * Two buffers, and the memory of a third, all mapped by the test as well. The
+ * dma-bufs are of a kind that stays where it is if the kernel unmaps it too
+ * early, so that the test fails then instead of crashing the machine.
+ */
+FIXTURE_SETUP(reference)
+{
+	struct stateless_decoder *dec = &self->dec;
+	int dmabuf[3], i;
+
+	memset(dec, 0, sizeof(*dec));
+	dec->media = open_media();
+	if (dec->media == -ENODEV)
+		SKIP(return, "no vicodec");
+	ASSERT_GE(dec->media, 0);
+
+	dec->out.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	dec->out.fd = vivid_open("stateless-decoder");
+	if (dec->out.fd == -ENODEV)
+		SKIP(return, "no stateless-decoder");
+	ASSERT_GE(dec->out.fd, 0);
+	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	dec->cap.fd = dec->out.fd;
+	dec->exporter.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	dec->exporter.fd = vivid_open("stateless-decoder");
+	ASSERT_GE(dec->exporter.fd, 0);
+
+	ASSERT_EQ(0, set_format(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS));
+	ASSERT_EQ(0, vivid_alloc_mmap(&dec->out, 1));
+	ASSERT_EQ(0, set_format(&dec->cap, V4L2_PIX_FMT_GREY));
+	if (variant->memory == V4L2_MEMORY_MMAP) {
+		ASSERT_EQ(0, vivid_alloc_mmap(&dec->cap, 2));
+	} else {
+		ASSERT_EQ(0, set_format(&dec->exporter, V4L2_PIX_FMT_GREY));
+		ASSERT_EQ(0, vivid_alloc_mmap(&dec->exporter, 3));
+		for (i = 0; i < 3; i++) {
+			dmabuf[i] = vivid_export(&dec->exporter, i);
+			ASSERT_GE(dmabuf[i], 0);
+		}
+		ASSERT_EQ(0, vivid_alloc_dmabuf(&dec->cap, 2, dmabuf, SIZE));
+		dec->spare = dmabuf[2];
+	}
+	ASSERT_EQ(0, vivid_streamon(&dec->out));
+	ASSERT_EQ(0, vivid_streamon(&dec->cap));
+
+	dec->noise = malloc(SIZE);
+	ASSERT_NE(NULL, dec->noise);
+	for (i = 0; i < SIZE; i++)
+		dec->noise[i] = rand();
+}
+
+FIXTURE_TEARDOWN(reference)
+{
+	struct stateless_decoder *dec = &self->dec;
+
+	free(dec->noise);
+	close(dec->exporter.fd);
+	close(dec->out.fd);
+	close(dec->media);
+}
+
+/*
+ * Makes a request out of the data in the OUTPUT buffer: a frame with a time of
+ * @usec, and a P-frame on what has a time of @reference if that is not zero.
+ */
+static int make_request(struct stateless_decoder *dec, unsigned int size,
+			unsigned int usec, unsigned int reference)
+{
+	struct v4l2_ctrl_fwht_params params = {
+		.backward_ref_ts = reference * 1000ULL,
+		.version = V4L2_FWHT_VERSION,
+		.width = WIDTH,
+		.height = HEIGHT,
+		.flags = reference ? GREY_FLAGS : I_FRAME_FLAGS,
+	};
+	struct v4l2_ext_control ctrl = {
+		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
+		.size = sizeof(params),
+		.ptr = &params,
+	};
+	struct v4l2_ext_controls ctrls = {
+		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
+		.count = 1,
+		.controls = &ctrl,
+	};
+	struct v4l2_buffer buf = {
+		.type = dec->out.type,
+		.memory = dec->out.memory,
+		.flags = V4L2_BUF_FLAG_REQUEST_FD,
+		.bytesused = size,
+		.timestamp.tv_usec = usec,
+	};
+	int request, ret;
+
+	ret = v4l2_ioctl(dec->media, MEDIA_IOC_REQUEST_ALLOC, &request);
+	if (ret)
+		return ret;
+
+	ctrls.request_fd = request;
+	buf.request_fd = request;
+	ret = v4l2_ioctl(dec->out.fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	if (!ret)
+		ret = v4l2_ioctl(dec->out.fd, VIDIOC_QBUF, &buf);
+	if (ret)
+		close(request);
+
+	return ret ? ret : request;
+}
+
+/* Waits for the frame and returns 0 or the error that it has. */
+static int finish_request(struct stateless_decoder *dec, int request)
+{
+	struct pollfd pollfd = { .fd = request, .events = POLLPRI };
+	int ret;
+
+	ret = poll(&pollfd, 1, 60000);
+	close(request);
+	if (ret <= 0)
+		return ret ? -errno : -ETIMEDOUT;
+
+	/* The buffers have the same error, if any. */
+	vivid_dqbuf(&dec->out);
+	ret = vivid_dqbuf(&dec->cap);
+
+	return ret < 0 ? ret : 0;
+}
+
+/* Decodes the noise into the first buffer. */
+static int decode_noise(struct stateless_decoder *dec, unsigned int usec)
+{
+	int request, ret;
+
+	ret = vivid_qbuf(&dec->cap, 0);
+	if (ret)
+		return ret;
+	memcpy(dec->out.mem[0], dec->noise, SIZE);
+	request = make_request(dec, SIZE, usec, 0);
+	if (request < 0)
+		return request;
+	ret = v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
+	if (!ret)
+		ret = finish_request(dec, request);
+	if (!ret && memcmp(dec->cap.mem[0], dec->noise, SIZE))
+		ret = -EILSEQ;
+
+	return ret;
+}
+
+/* Makes a request to decode the same into the second, from the first. */
+static int make_copy(struct stateless_decoder *dec, unsigned int usec)
+{
+	uint32_t *data = dec->out.mem[0];
+	int i, ret;
+
+	ret = vivid_qbuf(&dec->cap, 1);
+	if (ret)
+		return ret;
+	for (i = 0; i < BLOCKS; i++)
+		data[i] = UNCHANGED;
+
+	return make_request(dec, BLOCKS * sizeof(*data), usec + 1, usec);
+}
+
+/* Waits until the OUTPUT buffer has been handed to the decoder. */
+static int wait_queued(struct stateless_decoder *dec)
+{
+	struct v4l2_buffer buf = {
+		.type = dec->out.type, .memory = dec->out.memory,
+	};
+	int i, ret;
+
+	for (i = 0; i < 10000; i++) {
+		ret = v4l2_ioctl(dec->out.fd, VIDIOC_QUERYBUF, &buf);
+		if (ret)
+			return ret;
+		if (buf.flags & (V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_DONE))
+			return 0;
+		usleep(1000);
+	}
+
+	return -ETIMEDOUT;
+}
+
+/* Takes the first buffer's memory away: remove it, or queue it with another. */
+static int take_memory(struct stateless_decoder *dec)
+{
+	struct v4l2_remove_buffers remove = {
+		.count = 1, .type = dec->cap.type,
+	};
+
+	if (dec->cap.memory == V4L2_MEMORY_MMAP)
+		return v4l2_ioctl(dec->cap.fd, VIDIOC_REMOVE_BUFS, &remove);
+
+	dec->cap.dmabuf[0] = dec->spare;
+
+	return vivid_qbuf(&dec->cap, 0);
+}
+
+/*
+ * A reference whose memory is taken away while it is being read serves until it
+ * has been. What happens to that memory later does not show.
+ */
+TEST_F_TIMEOUT(reference, taken, 120)
+{
+	struct stateless_decoder *dec = &self->dec;
+	int request, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, decode_noise(dec, 1));
+	request = make_copy(dec, 1);
+	ASSERT_GE(request, 0);
+
+	/* vicodec decodes in the task that queues. */
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(!!ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	ASSERT_EQ(0, wait_queued(dec));
+	usleep(5000);
+	ASSERT_EQ(0, take_memory(dec));
+	memset(dec->cap.mem[0], 0, SIZE);
+
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(0, finish_request(dec, request));
+	ASSERT_EQ(0, memcmp(dec->cap.mem[1], dec->noise, SIZE));
+}
+
+/* A reference that has no memory any more is an error. */
+TEST_F_TIMEOUT(reference, lost, 120)
+{
+	struct stateless_decoder *dec = &self->dec;
+	int request;
+
+	ASSERT_EQ(0, decode_noise(dec, 1));
+	request = make_copy(dec, 1);
+	ASSERT_GE(request, 0);
+
+	if (variant->memory == V4L2_MEMORY_DMABUF) {
+		dec->cap.dmabuf[0] = -1;
+		ASSERT_EQ(-EINVAL, vivid_qbuf(&dec->cap, 0));
+	} else {
+		ASSERT_EQ(0, take_memory(dec));
+	}
+
+	ASSERT_EQ(0, v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	EXPECT_EQ(-EIO, finish_request(dec, request));
+}
+
+/*
+ * Frames larger than the buffers are an error, and leave alone what lies behind
+ * them: here the buffers are the first part of larger dma-bufs.
+ */
+TEST(too_large)
+{
+	enum { SMALL = 1280 * 720 * 3 / 2, W = 2560, H = 1440, LARGE = W * H };
+	struct vivid_queue exporter = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct vivid_queue out = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT };
+	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct stream_header header = {
+		.magic = { htonl(0x4f4f4f4f), htonl(0xffffffff) },
+		.version = htonl(V4L2_FWHT_VERSION),
+		.width = htonl(W),
+		.height = htonl(H),
+		.flags = htonl(I_FRAME_FLAGS),
+		.size = htonl(LARGE),
+	};
+	int dmabuf[2], i;
+
+	out.fd = vivid_open("stateful-decoder");
+	if (out.fd == -ENODEV)
+		SKIP(return, "no stateful-decoder");
+	ASSERT_GE(out.fd, 0);
+	cap.fd = out.fd;
+	exporter.fd = vivid_open("stateful-decoder");
+	ASSERT_GE(exporter.fd, 0);
+
+	ASSERT_EQ(0, set_format(&exporter, V4L2_PIX_FMT_GREY));
+	ASSERT_EQ(0, vivid_alloc_mmap(&exporter, 2));
+	for (i = 0; i < 2; i++) {
+		dmabuf[i] = vivid_export(&exporter, i);
+		ASSERT_GE(dmabuf[i], 0);
+	}
+
+	/* Buffers of the size that the device starts with */
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, dmabuf, SIZE));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vivid_poison(&cap, i));
+		ASSERT_EQ(0, vivid_qbuf_len(&cap, i, SMALL, 0));
+	}
+
+	ASSERT_EQ(0, vivid_alloc_mmap(&out, 2));
+	ASSERT_LE(sizeof(header) + LARGE, out.size);
+	memcpy(out.mem[0], &header, sizeof(header));
+	memset(out.mem[0] + sizeof(header), 0, LARGE);
+	ASSERT_EQ(0, vivid_qbuf_len(&out, 0, 0, sizeof(header) + LARGE));
+	ASSERT_EQ(0, vivid_streamon(&out));
+	ASSERT_EQ(0, vivid_streamon(&cap));
+
+	EXPECT_EQ(-EIO, vivid_dqbuf(&cap));
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(is_all(cap.mem[i] + SMALL, 0x5a, SIZE - SMALL));
+	close(exporter.fd);
+	close(out.fd);
+}
+
+TEST_HARNESS_MAIN

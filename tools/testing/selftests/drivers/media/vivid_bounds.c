@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sizes and rectangles with which vivid once left its buffers.
+ *
+ * Needs root and an instance of vivid with the single-planar API and the
+ * default allocator, vmalloc:
+ *
+ *	modprobe vivid
+ *
+ * On a kernel that has the bug, loop.disjoint to loop.higher crash it, or read
+ * and write memory of others, and vivid is unusable then. So run each of them
+ * in a boot of its own, by its name:
+ *
+ *	./vivid_bounds -t wide
+ *
+ * What is looped from an output to an input is noise that is compared with the
+ * captured frame, byte by byte. What is captured goes to user memory with a
+ * tail behind the size of the format, where nothing may be written.
+ */
+
+#include <stdlib.h>
+
+#include "../../kselftest_harness.h"
+#include "vivid.h"
+
+#define OUT_BUFFERS	4
+#define CAP_BUFFERS	VIVID_MAX_BUFFERS
+#define FRAMES		20
+#define TAIL		(256 * 1024)
+#define POISON		0x5a
+
+#define WIDTH		640
+#define HEIGHT		480
+
+#define XBGR32		V4L2_PIX_FMT_XBGR32
+#define YUV420		V4L2_PIX_FMT_YUV420
+
+#define RECT(l, t, w, h) \
+	((struct v4l2_rect){ .left = l, .top = t, .width = w, .height = h })
+
+static int set_boolean(int fd, const char *name, int value)
+{
+	struct v4l2_query_ext_ctrl query = { };
+	struct v4l2_control ctrl = { .value = value };
+
+	while (strcmp(query.name, name)) {
+		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
+		if (v4l2_ioctl(fd, VIDIOC_QUERY_EXT_CTRL, &query))
+			return -ENOENT;
+	}
+	ctrl.id = query.id;
+
+	return v4l2_ioctl(fd, VIDIOC_S_CTRL, &ctrl);
+}
+
+static int set_full_hd(int fd)
+{
+	struct v4l2_dv_timings timings = V4L2_DV_BT_CEA_1920X1080P60;
+
+	return v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
+}
+
+static int get_format(struct vivid_queue *q, struct v4l2_pix_format *pix)
+{
+	struct v4l2_format format = { .type = q->type };
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_G_FMT, &format);
+	*pix = format.fmt.pix;
+
+	return ret;
+}
+
+/* -EINVAL if the driver wants another size */
+static int set_format(struct vivid_queue *q, uint32_t pixelformat,
+		      unsigned int width, unsigned int height)
+{
+	struct v4l2_format format = {
+		.type = q->type,
+		.fmt.pix = {
+			.width = width,
+			.height = height,
+			.pixelformat = pixelformat,
+			.field = V4L2_FIELD_NONE,
+		},
+	};
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_S_FMT, &format);
+	if (ret)
+		return ret;
+
+	return format.fmt.pix.width == width &&
+	       format.fmt.pix.height == height &&
+	       format.fmt.pix.pixelformat == pixelformat ? 0 : -EINVAL;
+}
+
+static int get_rect(struct vivid_queue *q, uint32_t target,
+		    struct v4l2_rect *rect)
+{
+	struct v4l2_selection sel = { .type = q->type, .target = target };
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_G_SELECTION, &sel);
+	*rect = sel.r;
+
+	return ret;
+}
+
+/* -EINVAL if the driver wants another rectangle */
+static int set_rect(struct vivid_queue *q, uint32_t target,
+		    struct v4l2_rect rect)
+{
+	struct v4l2_selection sel = {
+		.type = q->type, .target = target, .r = rect,
+	};
+	int ret;
+
+	ret = v4l2_ioctl(q->fd, VIDIOC_S_SELECTION, &sel);
+	if (ret)
+		return ret;
+
+	return memcmp(&sel.r, &rect, sizeof(rect)) ? -EINVAL : 0;
+}
+
+static int qbuf_user(struct vivid_queue *q, unsigned int index)
+{
+	struct v4l2_buffer buf = {
+		.index = index,
+		.type = q->type,
+		.memory = V4L2_MEMORY_USERPTR,
+		.m.userptr = (unsigned long)q->mem[index],
+		.length = q->size,
+	};
+
+	memset(q->mem[index], POISON, q->size);
+
+	return v4l2_ioctl(q->fd, VIDIOC_QBUF, &buf);
+}
+
+/*
+ * Captures a few frames of @size bytes, into buffers of @length bytes. The last
+ * one is returned; NULL is a failure that has been told.
+ */
+static uint8_t *capture(struct __test_metadata *_metadata,
+			struct vivid_queue *q, size_t size, size_t length)
+{
+	int frames, index, ret;
+
+	q->memory = V4L2_MEMORY_USERPTR;
+	q->size = length;
+	ret = vivid_reqbufs(q, CAP_BUFFERS);
+	for (index = 0; !ret && index < CAP_BUFFERS; index++) {
+		q->mem[index] = mmap(NULL, length, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		ret = q->mem[index] == MAP_FAILED ? -errno :
+						    qbuf_user(q, index);
+	}
+	if (!ret)
+		ret = vivid_streamon(q);
+	if (ret) {
+		TH_LOG("cannot start: %s", strerror(-ret));
+		return NULL;
+	}
+
+	for (frames = 0; frames < FRAMES; frames++) {
+		if (frames)
+			ret = qbuf_user(q, index);
+		index = vivid_dqbuf(q);
+		if (ret || index < 0) {
+			TH_LOG("frame %d does not come: %s", frames,
+			       strerror(ret ? -ret : -index));
+			return NULL;
+		}
+	}
+	vivid_streamoff(q);
+
+	while (length-- > size) {
+		if (((uint8_t *)q->mem[index])[length] == POISON)
+			continue;
+		TH_LOG("%zu bytes written beyond a frame of %zu",
+		       length + 1 - size, size);
+		return NULL;
+	}
+
+	return q->mem[index];
+}
+
+static uint8_t *capture_format(struct __test_metadata *_metadata,
+			       struct vivid_queue *q,
+			       struct v4l2_pix_format *pix)
+{
+	if (get_format(q, pix)) {
+		TH_LOG("no capture format");
+		return NULL;
+	}
+
+	return capture(_metadata, q, pix->sizeimage, pix->sizeimage + TAIL);
+}
+
+/* Outputs one frame of noise, over and over. Returns it, or else NULL. */
+static uint8_t *output(struct __test_metadata *_metadata,
+		       struct vivid_queue *q)
+{
+	uint32_t x = 1, *noise;
+	int index, ret;
+	size_t i;
+
+	ret = vivid_alloc_mmap(q, OUT_BUFFERS);
+	for (index = 0; !ret && index < OUT_BUFFERS; index++) {
+		noise = q->mem[index];
+		if (!index) {
+			for (i = 0; i < q->size / sizeof(*noise); i++) {
+				x ^= x << 13;
+				x ^= x >> 17;
+				x ^= x << 5;
+				noise[i] = x;
+			}
+		} else {
+			memcpy(noise, q->mem[0], q->size);
+		}
+		ret = vivid_qbuf(q, index);
+	}
+	if (!ret)
+		ret = vivid_streamon(q);
+	if (ret)
+		TH_LOG("cannot start: %s", strerror(-ret));
+
+	return ret ? NULL : q->mem[0];
+}
+
+/* What vivid scales: lines, and pairs of pixels that have @pair bytes. */
+struct picture {
+	const uint8_t *mem;
+	unsigned int stride;
+	unsigned int width;
+	unsigned int height;
+};
+
+static bool is_scaled(struct __test_metadata *_metadata, struct picture to,
+		      struct picture from, unsigned int pair)
+{
+	const uint8_t *dst, *src;
+	unsigned int x, y;
+
+	from.width /= 2;
+	to.width /= 2;
+	for (y = 0; y < to.height; y++) {
+		dst = to.mem + y * to.stride;
+		src = from.mem + y * from.height / to.height * from.stride;
+		for (x = 0; x < to.width; x++) {
+			if (!memcmp(dst + x * pair,
+				    src + x * from.width / to.width * pair,
+				    pair))
+				continue;
+			TH_LOG("line %u is wrong from pixel %u on: %02x %02x",
+			       y, 2 * x, dst[x * pair], dst[x * pair + 1]);
+			return false;
+		}
+	}
+
+	return true;
+}
+
+/* An HDMI output that is looped to an HDMI input, with all the defaults. */
+FIXTURE(loop)
+{
+	struct vivid_queue cap;
+	struct vivid_queue out;
+};
+
+FIXTURE_SETUP(loop)
+{
+	struct vivid_queue *cap = &self->cap, *out = &self->out;
+
+	cap->type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	out->type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	cap->fd = vivid_open("vivid-000-vid-cap");
+	out->fd = vivid_open("vivid-000-vid-out");
+	if (cap->fd == -ENODEV || out->fd == -ENODEV)
+		SKIP(return, "no vivid");
+	ASSERT_GE(cap->fd, 0);
+	ASSERT_GE(out->fd, 0);
+
+	ASSERT_EQ(0, vivid_set_output(out->fd, "HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_input(cap->fd, "HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_menu(cap->fd, "HDMI 000-0 Is Connected To",
+				    "Output HDMI 000-0"));
+	ASSERT_EQ(0, vivid_set_menu(cap->fd, "OSD Text Mode", "None"));
+	ASSERT_EQ(0, set_boolean(cap->fd, "Enable Capture Composing", 1));
+
+	/* Other timings reset the rectangles, and the same ones do not. */
+	ASSERT_EQ(0, set_full_hd(out->fd));
+	ASSERT_EQ(0, set_full_hd(cap->fd));
+	ASSERT_EQ(0, vivid_set_timings(out->fd));
+	ASSERT_EQ(0, vivid_set_timings(cap->fd));
+	ASSERT_EQ(0, set_format(out, XBGR32, WIDTH, HEIGHT));
+	ASSERT_EQ(0, set_format(cap, XBGR32, WIDTH, HEIGHT));
+}
+
+FIXTURE_TEARDOWN(loop)
+{
+	close(self->cap.fd);
+	close(self->out.fd);
+}
+
+/* The compose rectangle is black if the video misses it, or gets too small. */
+static void expect_black(struct __test_metadata *_metadata,
+			 struct vivid_queue *cap, struct vivid_queue *out,
+			 struct v4l2_rect video, struct v4l2_rect crop,
+			 struct v4l2_rect compose)
+{
+	const uint8_t poison[4] = { POISON, POISON, POISON, POISON };
+	struct v4l2_pix_format pix;
+	const uint8_t *frame, *pixel;
+	unsigned int x, y;
+	bool inside, good;
+
+	ASSERT_EQ(0, set_rect(out, V4L2_SEL_TGT_COMPOSE, video));
+	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_CROP, crop));
+	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_COMPOSE, compose));
+
+	/* vivid gets its black ready with the first picture of its own. */
+	ASSERT_NE(NULL, capture_format(_metadata, cap, &pix));
+
+	ASSERT_NE(NULL, output(_metadata, out));
+	frame = capture_format(_metadata, cap, &pix);
+	ASSERT_NE(NULL, frame);
+
+	for (y = 0; y < pix.height; y++) {
+		for (x = 0; x < pix.width; x++) {
+			pixel = frame + y * pix.bytesperline + 4 * x;
+			inside = x < compose.width && y < compose.height;
+			if (inside)
+				good = pixel[0] <= 16 && pixel[1] <= 16 &&
+				       pixel[2] <= 16;
+			else
+				good = !memcmp(pixel, poison, 4);
+			ASSERT_TRUE(good) {
+				TH_LOG("pixel %u of line %u is %02x%02x%02x",
+				       x, y, pixel[2], pixel[1], pixel[0]);
+			}
+		}
+	}
+}
+
+/* A height of zero, as a divisor */
+TEST_F(loop, disjoint)
+{
+	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, WIDTH, 200),
+		     RECT(0, 240, WIDTH, 240), RECT(0, 0, 160, 120));
+}
+
+/* Two lines of 466, scaled to less than one of 120 */
+TEST_F(loop, no_line)
+{
+	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, WIDTH, 16),
+		     RECT(0, 14, WIDTH, 466), RECT(0, 0, WIDTH, 120));
+}
+
+/* Two pixels of 626, scaled to less than one of 160 */
+TEST_F(loop, no_pixel)
+{
+	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, 16, HEIGHT),
+		     RECT(14, 0, 626, HEIGHT), RECT(0, 0, 160, HEIGHT));
+}
+
+/* Lines are scaled in a buffer for one that had taken bytes for pixels. */
+TEST_F(loop, wide)
+{
+	struct v4l2_pix_format pix;
+	uint8_t *noise, *frame;
+
+	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 2 * WIDTH, HEIGHT));
+	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_COMPOSE,
+			      RECT(0, 0, 2 * WIDTH, HEIGHT)));
+	noise = output(_metadata, &self->out);
+	ASSERT_NE(NULL, noise);
+	frame = capture_format(_metadata, &self->cap, &pix);
+	ASSERT_NE(NULL, frame);
+	EXPECT_TRUE(is_scaled(_metadata, (struct picture){
+		frame, pix.bytesperline, 2 * WIDTH, HEIGHT,
+	}, (struct picture){
+		noise, 4 * WIDTH, WIDTH, HEIGHT,
+	}, 8));
+}
+
+/* And that had one byte for each pixel of the widest line. */
+TEST_F(loop, widest)
+{
+	struct v4l2_pix_format pix;
+	struct v4l2_rect crop;
+	uint8_t *noise, *frame;
+
+	ASSERT_EQ(0, set_full_hd(self->out.fd));
+	ASSERT_EQ(0, set_full_hd(self->cap.fd));
+	ASSERT_EQ(0, set_format(&self->out, XBGR32, 1920, 1080));
+	ASSERT_EQ(0, set_boolean(self->cap.fd, "Enable Capture Composing", 0));
+	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 4 * 1920, 64));
+	ASSERT_EQ(0, get_rect(&self->cap, V4L2_SEL_TGT_CROP, &crop));
+	ASSERT_EQ(1920, crop.width);
+
+	noise = output(_metadata, &self->out);
+	ASSERT_NE(NULL, noise);
+	frame = capture_format(_metadata, &self->cap, &pix);
+	ASSERT_NE(NULL, frame);
+	EXPECT_TRUE(is_scaled(_metadata, (struct picture){
+		frame, pix.bytesperline, 4 * 1920, 64,
+	}, (struct picture){
+		noise + crop.top * 4 * 1920, 4 * 1920, 1920, crop.height,
+	}, 8));
+}
+
+static void expect_planes(struct __test_metadata *_metadata,
+			  struct vivid_queue *cap, struct vivid_queue *out,
+			  unsigned int height)
+{
+	unsigned int plane, half, cap_height;
+	struct v4l2_pix_format pix;
+	uint8_t *noise, *frame;
+
+	/* a buffer that is higher than the picture, if that is to shrink */
+	cap_height = height < HEIGHT ? HEIGHT : height;
+	ASSERT_EQ(0, set_format(out, YUV420, WIDTH, HEIGHT));
+	ASSERT_EQ(0, set_format(cap, YUV420, WIDTH, cap_height));
+	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_COMPOSE,
+			      RECT(0, 0, WIDTH, height)));
+	noise = output(_metadata, out);
+	ASSERT_NE(NULL, noise);
+	frame = capture_format(_metadata, cap, &pix);
+	ASSERT_NE(NULL, frame);
+
+	for (plane = 0; plane < 3; plane++) {
+		half = plane ? 2 : 1;
+		EXPECT_TRUE(is_scaled(_metadata, (struct picture){
+			frame, WIDTH / half, WIDTH / half, height / half,
+		}, (struct picture){
+			noise, WIDTH / half, WIDTH / half, HEIGHT / half,
+		}, 2)) {
+			TH_LOG("that was in plane %u", plane);
+		}
+		frame += WIDTH / half * (cap_height / half);
+		noise += WIDTH / half * (HEIGHT / half);
+	}
+}
+
+/* Chroma lines were counted by the luma lines. */
+TEST_F(loop, lower)
+{
+	expect_planes(_metadata, &self->cap, &self->out, 300);
+}
+
+TEST_F(loop, higher)
+{
+	expect_planes(_metadata, &self->cap, &self->out, 720);
+}
+
+/* The output has grown: its crop rectangle does so inside of its buffer. */
+static void expect_output(struct __test_metadata *_metadata,
+			  struct vivid_queue *cap, struct vivid_queue *out)
+{
+	struct v4l2_pix_format to, from;
+	struct v4l2_rect crop;
+	uint8_t *noise, *frame;
+
+	ASSERT_EQ(0, get_format(out, &from));
+	ASSERT_EQ(0, get_rect(out, V4L2_SEL_TGT_CROP, &crop));
+	TH_LOG("crop %ux%u at %d,%d of %ux%u, %u bytes per line",
+	       crop.width, crop.height, crop.left, crop.top,
+	       from.width, from.height, from.bytesperline);
+	ASSERT_LE(crop.left + crop.width, from.width);
+	ASSERT_LE(crop.top + crop.height, from.height);
+	ASSERT_GE(from.bytesperline, 4 * from.width);
+
+	noise = output(_metadata, out);
+	ASSERT_NE(NULL, noise);
+	frame = capture_format(_metadata, cap, &to);
+	ASSERT_NE(NULL, frame);
+	EXPECT_TRUE(is_scaled(_metadata, (struct picture){
+		frame, to.bytesperline, WIDTH, HEIGHT,
+	}, (struct picture){
+		noise + crop.top * from.bytesperline + 4 * crop.left,
+		from.bytesperline, crop.width, crop.height,
+	}, 8));
+}
+
+TEST_F(loop, output_corner)
+{
+	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_CROP,
+			      RECT(WIDTH - 16, HEIGHT - 16, 16, 16)));
+	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
+			      RECT(0, 0, WIDTH, HEIGHT)));
+	expect_output(_metadata, &self->cap, &self->out);
+}
+
+TEST_F(loop, output_grows)
+{
+	ASSERT_EQ(0, set_format(&self->out, XBGR32, 16, 16));
+	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
+			      RECT(0, 0, WIDTH, HEIGHT)));
+	expect_output(_metadata, &self->cap, &self->out);
+}
+
+/* The size of the input fits what is captured, without any output. */
+TEST_F(loop, input_grows)
+{
+	struct v4l2_pix_format pix;
+
+	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 16, 16));
+	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_CROP,
+			      RECT(0, 0, WIDTH, HEIGHT)));
+	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
+	EXPECT_EQ(WIDTH / 4, pix.width);
+	EXPECT_EQ(HEIGHT / 4, pix.height);
+	EXPECT_GE(pix.bytesperline, 4 * pix.width);
+}
+
+/* A quarter of 268 lines is an odd number of them. */
+TEST_F(loop, input_odd)
+{
+	struct v4l2_pix_format pix;
+
+	ASSERT_EQ(0, set_format(&self->cap, YUV420, 160, 16));
+	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_CROP,
+			      RECT(0, 0, WIDTH, 268)));
+	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
+	EXPECT_EQ(68, pix.height);
+}
+
+/* A chroma line has 321 bytes, for two lines of luma. */
+TEST_F(loop, input_chroma)
+{
+	struct v4l2_pix_format pix;
+
+	ASSERT_EQ(0, set_format(&self->cap, YUV420, 642, HEIGHT));
+	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
+	EXPECT_EQ(642 * HEIGHT * 3 / 2, pix.sizeimage);
+}
+
+/* Samples have two bytes, and the length of the buffer is odd. */
+TEST(sdr_odd)
+{
+	struct vivid_queue q = { .type = V4L2_BUF_TYPE_SDR_CAPTURE };
+	struct v4l2_format format = { .type = q.type };
+
+	q.fd = vivid_open("vivid-000-sdr-cap");
+	if (q.fd == -ENODEV)
+		SKIP(return, "no vivid-000-sdr-cap");
+	ASSERT_GE(q.fd, 0);
+	ASSERT_EQ(0, v4l2_ioctl(q.fd, VIDIOC_G_FMT, &format));
+	EXPECT_NE(NULL, capture(_metadata, &q, format.fmt.sdr.buffersize,
+				format.fmt.sdr.buffersize + 1));
+	close(q.fd);
+}
+
+TEST_HARNESS_MAIN
