@@ -48,6 +48,7 @@ struct mock {
 	/* and the driver */
 	int initialised;
 	int buf_prepared;
+	int prepare_error;
 	int start_error;
 };
 
@@ -187,9 +188,12 @@ static void mock_buf_cleanup(struct vb2_buffer *vb)
 
 static int mock_buf_prepare(struct vb2_buffer *vb)
 {
-	to_mock(vb)->buf_prepared++;
+	struct mock *mock = to_mock(vb);
 
-	return 0;
+	if (!mock->prepare_error)
+		mock->buf_prepared++;
+
+	return mock->prepare_error;
 }
 
 static void mock_buf_finish(struct vb2_buffer *vb)
@@ -480,6 +484,40 @@ static void test_userptr_keeps_planes(struct kunit *test)
 	}
 }
 
+/* Nobody finds a buffer by its timestamp when its memory is gone. */
+static void test_import_forgets_timestamp(struct kunit *test)
+{
+	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				      V4L2_MEMORY_DMABUF);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { };
+
+	mock_export(test, mock, SMALL);
+	mock_export(test, mock, SMALL);
+
+	/* the driver does not like what it got */
+	mock->prepare_error = -EIO;
+	vb->copied_timestamp = 1;
+	plane.fd = mock->fd[0];
+	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_FALSE(test, vb->copied_timestamp);
+	mock->prepare_error = 0;
+
+	/* what it had is still there, and then it is not */
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	cancel(test, mock);
+	vb->copied_timestamp = 1;
+	plane.length = SMALL + 1;
+	KUNIT_EXPECT_EQ(test, -EINVAL, qbuf(mock, &plane));
+	KUNIT_EXPECT_TRUE(test, vb->copied_timestamp);
+	plane.length = 0;
+	plane.fd = mock->fd[1];
+	mock->map_error = -ENOMEM;
+	KUNIT_EXPECT_EQ(test, -ENOMEM, qbuf(mock, &plane));
+	KUNIT_EXPECT_FALSE(test, vb->copied_timestamp);
+}
+
 /* No plane may be longer than its dma-buf, also if it shares that. */
 static void test_plane_sizes(struct kunit *test)
 {
@@ -657,6 +695,7 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_import_fails),
 	KUNIT_CASE(test_import_keeps_planes),
 	KUNIT_CASE(test_userptr_keeps_planes),
+	KUNIT_CASE(test_import_forgets_timestamp),
 	KUNIT_CASE(test_plane_sizes),
 	KUNIT_CASE(test_payload),
 	KUNIT_CASE(test_payload_planes),

@@ -333,27 +333,6 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	ASSERT_EQ(0, memcmp(dec->cap.mem[1], dec->noise, SIZE));
 }
 
-/* A reference that has no memory any more is an error. */
-TEST_F_TIMEOUT(reference, lost, 120)
-{
-	struct stateless_decoder *dec = &self->dec;
-	int request;
-
-	ASSERT_EQ(0, decode_noise(dec, 1));
-	request = make_copy(dec, 1);
-	ASSERT_GE(request, 0);
-
-	if (variant->memory == V4L2_MEMORY_DMABUF) {
-		dec->cap.dmabuf[0] = -1;
-		ASSERT_EQ(-EINVAL, vivid_qbuf(&dec->cap, 0));
-	} else {
-		ASSERT_EQ(0, take_memory(dec));
-	}
-
-	ASSERT_EQ(0, v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
-	EXPECT_EQ(-EIO, finish_request(dec, request));
-}
-
 /*
  * Frames larger than the buffers are an error, and leave alone what lies behind
  * them: here the buffers are the first part of larger dma-bufs.

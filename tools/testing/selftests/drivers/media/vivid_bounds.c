@@ -7,9 +7,9 @@
  *
  *	modprobe vivid
  *
- * On a kernel that has the bug, loop.disjoint to loop.higher crash it, or read
- * and write memory of others, and vivid is unusable then. So run each of them
- * in a boot of its own, by its name:
+ * On a kernel that has the bug, loop.disjoint to loop.higher and output_shrinks
+ * crash it, or read and write memory of others, and vivid is unusable then. So
+ * run each of them in a boot of its own, by its name:
  *
  *	./vivid_bounds -t wide
  *
@@ -288,6 +288,7 @@ FIXTURE_SETUP(loop)
 				    "Output HDMI 000-0"));
 	ASSERT_EQ(0, vivid_set_menu(cap->fd, "OSD Text Mode", "None"));
 	ASSERT_EQ(0, set_boolean(cap->fd, "Enable Capture Composing", 1));
+	ASSERT_EQ(0, set_boolean(out->fd, "Enable Output Cropping", 1));
 
 	/* Other timings reset the rectangles, and the same ones do not. */
 	ASSERT_EQ(0, set_full_hd(out->fd));
@@ -499,6 +500,30 @@ TEST_F(loop, output_grows)
 	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
 			      RECT(0, 0, WIDTH, HEIGHT)));
 	expect_output(_metadata, &self->cap, &self->out);
+}
+
+/* Without cropping all of the output is looped, and no more than that. */
+TEST_F(loop, output_shrinks)
+{
+	struct v4l2_pix_format to, from;
+	uint8_t *noise, *frame;
+
+	ASSERT_EQ(0, set_boolean(self->out.fd, "Enable Output Cropping", 0));
+	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
+			      RECT(0, 0, 64, 48)));
+	ASSERT_EQ(0, get_format(&self->out, &from));
+	ASSERT_EQ(4 * 64, from.width);
+	ASSERT_EQ(4 * 48, from.height);
+
+	noise = output(_metadata, &self->out);
+	ASSERT_NE(NULL, noise);
+	frame = capture_format(_metadata, &self->cap, &to);
+	ASSERT_NE(NULL, frame);
+	EXPECT_TRUE(is_scaled(_metadata, (struct picture){
+		frame, to.bytesperline, 64, 48,
+	}, (struct picture){
+		noise, from.bytesperline, from.width, from.height,
+	}, 8));
 }
 
 /* The size of the input fits what is captured, without any output. */
