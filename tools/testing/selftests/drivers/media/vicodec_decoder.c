@@ -268,26 +268,6 @@ static int make_copy(struct stateless_decoder *dec, unsigned int usec)
 	return make_request(dec, BLOCKS * sizeof(*data), usec + 1, usec);
 }
 
-/* Waits until the OUTPUT buffer has been handed to the decoder. */
-static int wait_queued(struct stateless_decoder *dec)
-{
-	struct v4l2_buffer buf = {
-		.type = dec->out.type, .memory = dec->out.memory,
-	};
-	int i, ret;
-
-	for (i = 0; i < 10000; i++) {
-		ret = v4l2_ioctl(dec->out.fd, VIDIOC_QUERYBUF, &buf);
-		if (ret)
-			return ret;
-		if (buf.flags & (V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_DONE))
-			return 0;
-		usleep(1000);
-	}
-
-	return -ETIMEDOUT;
-}
-
 /* Takes the first buffer's memory away: remove it, or queue it with another. */
 static int take_memory(struct stateless_decoder *dec)
 {
@@ -310,7 +290,8 @@ static int take_memory(struct stateless_decoder *dec)
 TEST_F_TIMEOUT(reference, taken, 120)
 {
 	struct stateless_decoder *dec = &self->dec;
-	int request, status;
+	uint8_t *first = dec->cap.mem[1], seen;
+	int request, status, i;
 	pid_t pid;
 
 	ASSERT_EQ(0, decode_noise(dec, 1));
@@ -318,12 +299,20 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	ASSERT_GE(request, 0);
 
 	/* vicodec decodes in the task that queues. */
+	*first = ~dec->noise[0];
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid)
 		_exit(!!ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
-	ASSERT_EQ(0, wait_queued(dec));
-	usleep(5000);
+
+	/* It has found its reference when it writes the first block. */
+	for (i = 0; i < 60000; i++) {
+		seen = __atomic_load_n(first, __ATOMIC_RELAXED);
+		if (seen == dec->noise[0])
+			break;
+		usleep(1000);
+	}
+	ASSERT_EQ(dec->noise[0], seen);
 	ASSERT_EQ(0, take_memory(dec));
 	memset(dec->cap.mem[0], 0, SIZE);
 

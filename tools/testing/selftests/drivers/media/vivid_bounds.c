@@ -346,28 +346,28 @@ static void expect_black(struct __test_metadata *_metadata,
 }
 
 /* A height of zero, as a divisor */
-TEST_F(loop, disjoint)
+TEST_F_TIMEOUT(loop, disjoint, 120)
 {
 	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, WIDTH, 200),
 		     RECT(0, 240, WIDTH, 240), RECT(0, 0, 160, 120));
 }
 
 /* Two lines of 466, scaled to less than one of 120 */
-TEST_F(loop, no_line)
+TEST_F_TIMEOUT(loop, no_line, 120)
 {
 	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, WIDTH, 16),
 		     RECT(0, 14, WIDTH, 466), RECT(0, 0, WIDTH, 120));
 }
 
 /* Two pixels of 626, scaled to less than one of 160 */
-TEST_F(loop, no_pixel)
+TEST_F_TIMEOUT(loop, no_pixel, 120)
 {
 	expect_black(_metadata, &self->cap, &self->out, RECT(0, 0, 16, HEIGHT),
 		     RECT(14, 0, 626, HEIGHT), RECT(0, 0, 160, HEIGHT));
 }
 
 /* Lines are scaled in a buffer for one that had taken bytes for pixels. */
-TEST_F(loop, wide)
+TEST_F_TIMEOUT(loop, wide, 120)
 {
 	struct v4l2_pix_format pix;
 	uint8_t *noise, *frame;
@@ -387,7 +387,7 @@ TEST_F(loop, wide)
 }
 
 /* And that had one byte for each pixel of the widest line. */
-TEST_F(loop, widest)
+TEST_F_TIMEOUT(loop, widest, 120)
 {
 	struct v4l2_pix_format pix;
 	struct v4l2_rect crop;
@@ -446,12 +446,12 @@ static void expect_planes(struct __test_metadata *_metadata,
 }
 
 /* Chroma lines were counted by the luma lines. */
-TEST_F(loop, lower)
+TEST_F_TIMEOUT(loop, lower, 120)
 {
 	expect_planes(_metadata, &self->cap, &self->out, 300);
 }
 
-TEST_F(loop, higher)
+TEST_F_TIMEOUT(loop, higher, 120)
 {
 	expect_planes(_metadata, &self->cap, &self->out, 720);
 }
@@ -485,7 +485,7 @@ static void expect_output(struct __test_metadata *_metadata,
 	}, 8));
 }
 
-TEST_F(loop, output_corner)
+TEST_F_TIMEOUT(loop, output_corner, 120)
 {
 	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_CROP,
 			      RECT(WIDTH - 16, HEIGHT - 16, 16, 16)));
@@ -494,7 +494,7 @@ TEST_F(loop, output_corner)
 	expect_output(_metadata, &self->cap, &self->out);
 }
 
-TEST_F(loop, output_grows)
+TEST_F_TIMEOUT(loop, output_grows, 120)
 {
 	ASSERT_EQ(0, set_format(&self->out, XBGR32, 16, 16));
 	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
@@ -503,7 +503,7 @@ TEST_F(loop, output_grows)
 }
 
 /* Without cropping all of the output is looped, and no more than that. */
-TEST_F(loop, output_shrinks)
+TEST_F_TIMEOUT(loop, output_shrinks, 120)
 {
 	struct v4l2_pix_format to, from;
 	uint8_t *noise, *frame;
@@ -527,7 +527,7 @@ TEST_F(loop, output_shrinks)
 }
 
 /* The size of the input fits what is captured, without any output. */
-TEST_F(loop, input_grows)
+TEST_F_TIMEOUT(loop, input_grows, 120)
 {
 	struct v4l2_pix_format pix;
 
@@ -541,7 +541,7 @@ TEST_F(loop, input_grows)
 }
 
 /* A quarter of 268 lines is an odd number of them. */
-TEST_F(loop, input_odd)
+TEST_F_TIMEOUT(loop, input_odd, 120)
 {
 	struct v4l2_pix_format pix;
 
@@ -553,7 +553,7 @@ TEST_F(loop, input_odd)
 }
 
 /* A chroma line has 321 bytes, for two lines of luma. */
-TEST_F(loop, input_chroma)
+TEST_F_TIMEOUT(loop, input_chroma, 120)
 {
 	struct v4l2_pix_format pix;
 

@@ -8,7 +8,8 @@
  * between shows what is synced. It has what was in memory when the dma-buf was
  * mapped, and what a device would have written is in there.
  *
- * Needs root, debugfs, and a bounce buffer for each mapping. Instance 0 of
+ * Needs root, debugfs, a bounce buffer for each mapping, and nobody else who
+ * takes or frees such buffers at the time. Instance 0 of
  * vivid with the default allocator, instance 3 with dma-contig:
  *
  *	swiotlb=force
@@ -157,6 +158,8 @@ FIXTURE_SETUP(sync)
 
 	self->device.fd = -1;
 	self->dmabuf = variant->alloc(SIZE);
+	if (self->dmabuf == -ENODEV)
+		SKIP(return, "no such exporter");
 	ASSERT_GE(self->dmabuf, 0);
 	self->mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->dmabuf, 0);
@@ -250,13 +253,16 @@ TEST_F(sync, to_device)
 	int both[2] = { self->dmabuf, self->dmabuf };
 	unsigned int to_device, others;
 	uint8_t *picture;
+	int ret;
 
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
 	memset(self->mem, 0x5a, SIZE);
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_WRITE));
 	self->device.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	ASSERT_EQ(0, map_for_device(&self->device, "vivid-003-vid-out",
-				    self->dmabuf));
+	ret = map_for_device(&self->device, "vivid-003-vid-out", self->dmabuf);
+	if (ret == -ENODEV || ret == -ENOTSUP)
+		SKIP(return, "no vivid-003 that needs a bounce buffer");
+	ASSERT_EQ(0, ret);
 
 	/* A camera without DMA takes a picture, twice for comparison. */
 	picture = malloc(SIZE);
@@ -311,13 +317,17 @@ TEST_F(sync, to_device)
  */
 TEST_F(sync, from_device)
 {
+	int ret;
+
 	/* The bounce buffer has this: it is what the device writes. */
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
 	memset(self->mem, 0x5a, SIZE);
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_WRITE));
 	self->device.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-	ASSERT_EQ(0, map_for_device(&self->device, "vivid-003-vid-cap",
-				    self->dmabuf));
+	ret = map_for_device(&self->device, "vivid-003-vid-cap", self->dmabuf);
+	if (ret == -ENODEV || ret == -ENOTSUP)
+		SKIP(return, "no vivid-003 that needs a bounce buffer");
+	ASSERT_EQ(0, ret);
 	memset(self->mem, 0xa5, SIZE);
 
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
