@@ -4,14 +4,16 @@
 KERNELS = $(or $(KERNEL),7.3 6.12)
 ONE     = $(or $(KERNEL),7.3)
 FLAVOUR = release
-export TREE
+export TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo lint shell compare clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
 	@echo 'make test      all tests, one boot for each kernel'
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
+	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
+	@echo 'make profile   in which functions of the kernel that goes'
 	@echo 'make check     patches, files shown and what applies are the same'
 	@echo 'make lint      checkpatch, W=1 and sparse for each patch; shellcheck'
 	@echo 'make tree      build/KERNEL/linux: the patches as commits, to work on'
@@ -21,8 +23,9 @@ help:
 	@echo 'make setup     installs the Debian packages that all this needs'
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
-	@echo 'KERNEL=7.3|6.12     without it: both for test, check, lint, compare; else 7.3'
-	@echo 'FLAVOUR=release|debug|base   for kernel, test and shell'
+	@echo 'KERNEL=7.3|6.12     without it: both for test, check, lint, compare, bench; else 7.3'
+	@echo 'FLAVOUR=release|debug|base   for kernel, test, shell and profile'
+	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
 setup:
@@ -57,6 +60,12 @@ shell: setup
 
 compare: setup
 	@scripts/compare $(KERNELS)
+
+bench: setup
+	@scripts/bench $(KERNELS)
+
+profile: setup
+	@scripts/profile $(ONE) $(FLAVOUR)
 
 clean:
 	rm -rf build/* build
