@@ -118,6 +118,24 @@ static int alloc(const struct exporter *e)
 	return fd;
 }
 
+/* Is this one asked for, and on this machine? */
+static bool usable(const struct exporter *e)
+{
+	int fd;
+
+	if (only_exporter && strcmp(only_exporter, e->name))
+		return false;
+	if (!e->alloc)
+		return true;
+	fd = e->alloc(sysconf(_SC_PAGESIZE));
+	if (fd == -ENODEV)
+		fprintf(stderr, "%s: not here\n", e->name);
+	else
+		close(fd);
+
+	return fd != -ENODEV;
+}
+
 static bool wanted(const char *operation)
 {
 	return !only_operation || !strcmp(operation, only_operation);
@@ -572,7 +590,7 @@ static void bench_held(unsigned int sizes, const unsigned int (*list)[2])
 
 	create(MAX_BUFFERS, V4L2_MEMORY_DMABUF);
 	for (e = exporters + 1; e->name; e++) {
-		if (only_exporter && strcmp(only_exporter, e->name))
+		if (!usable(e))
 			continue;
 		for (s = 0; s < sizes; s++) {
 			width = list[s][0];
@@ -654,7 +672,7 @@ static void bench_size(void)
 
 	set_format();
 	for (e = exporters; e->name; e++) {
-		if (only_exporter && strcmp(only_exporter, e->name))
+		if (!usable(e))
 			continue;
 		if (wanted("qbuf_first") || wanted("release") || wanted("close"))
 			bench_first(e);
@@ -676,7 +694,7 @@ static void bench_numbers(void)
 	if (!wanted("qbuf_known") && !wanted("qbuf_other"))
 		return;
 	for (e = exporters; e->name; e++) {
-		if (only_exporter && strcmp(only_exporter, e->name))
+		if (!usable(e))
 			continue;
 		bench_qbuf(e, 8, 0);
 		bench_qbuf(e, 64, 0);
