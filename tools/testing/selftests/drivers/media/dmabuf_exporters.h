@@ -201,6 +201,31 @@ static inline int virtio_gpu_alloc(size_t size)
 	return dumb_alloc("virtio_gpu", size);
 }
 
+static inline int vkms_alloc(size_t size)
+{
+	return dumb_alloc("vkms", size);
+}
+
+static inline int bochs_alloc(size_t size)
+{
+	return dumb_alloc("bochs-drm", size);
+}
+
+/* Older kernels call the driver "cirrus". */
+static inline int cirrus_alloc(size_t size)
+{
+	int ret;
+
+	ret = dumb_alloc("cirrus-qemu", size);
+
+	return ret == -ENODEV ? dumb_alloc("cirrus", size) : ret;
+}
+
+static inline int qxl_dumb_alloc(size_t size)
+{
+	return dumb_alloc("qxl", size);
+}
+
 /* Unlike a dumb buffer of qxl this one lies in VRAM: it maps as I/O memory. */
 static inline int qxl_vram_alloc(size_t size)
 {

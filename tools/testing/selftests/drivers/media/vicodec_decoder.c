@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include <linux/media.h>
-
 #include "../../kselftest_harness.h"
 #include "vivid.h"
 
@@ -29,6 +27,7 @@
 /* A block of a P-frame whose 64 coefficients are zero */
 #define UNCHANGED	htonl(0x8000000f)
 
+#define GREY		V4L2_PIX_FMT_GREY
 #define GREY_FLAGS	(V4L2_FWHT_FL_PIXENC_RGB | \
 			 V4L2_FWHT_FL_CHROMA_FULL_WIDTH | \
 			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT)
@@ -42,45 +41,6 @@ struct stream_header {
 	uint32_t colorspace, xfer_func, ycbcr_enc, quantization;
 	uint32_t size;
 };
-
-static int open_media(void)
-{
-	struct media_device_info info;
-	char path[32];
-	int i, fd;
-
-	for (i = 0; i < 16; i++) {
-		snprintf(path, sizeof(path), "/dev/media%d", i);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (!ioctl(fd, MEDIA_IOC_DEVICE_INFO, &info) &&
-		    !strcmp(info.driver, "vicodec"))
-			return fd;
-		close(fd);
-	}
-
-	return -ENODEV;
-}
-
-static int set_format(struct vivid_queue *q, uint32_t pixelformat)
-{
-	struct v4l2_format format = {
-		.type = q->type,
-		.fmt.pix = {
-			.width = WIDTH,
-			.height = HEIGHT,
-			.pixelformat = pixelformat,
-		},
-	};
-
-	return v4l2_ioctl(q->fd, VIDIOC_S_FMT, &format);
-}
-
-static bool is_all(const uint8_t *mem, uint8_t value, size_t size)
-{
-	return mem[0] == value && !memcmp(mem, mem + 1, size - 1);
-}
 
 struct stateless_decoder {
 	int media;
@@ -116,29 +76,28 @@ FIXTURE_SETUP(reference)
 	int dmabuf[3], i;
 
 	memset(dec, 0, sizeof(*dec));
-	dec->media = open_media();
-	if (dec->media == -ENODEV)
-		SKIP(return, "no vicodec");
-	ASSERT_GE(dec->media, 0);
-
 	dec->out.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
 	dec->out.fd = vivid_open("stateless-decoder");
 	if (dec->out.fd == -ENODEV)
 		SKIP(return, "no stateless-decoder");
 	ASSERT_GE(dec->out.fd, 0);
+	dec->media = vivid_open_media(dec->out.fd);
+	ASSERT_GE(dec->media, 0);
 	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	dec->cap.fd = dec->out.fd;
 	dec->exporter.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	dec->exporter.fd = vivid_open("stateless-decoder");
 	ASSERT_GE(dec->exporter.fd, 0);
 
-	ASSERT_EQ(0, set_format(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS));
+	ASSERT_EQ(0, vivid_set_pix(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS,
+				   WIDTH, HEIGHT));
 	ASSERT_EQ(0, vivid_alloc_mmap(&dec->out, 1));
-	ASSERT_EQ(0, set_format(&dec->cap, V4L2_PIX_FMT_GREY));
+	ASSERT_EQ(0, vivid_set_pix(&dec->cap, GREY, WIDTH, HEIGHT));
 	if (variant->memory == V4L2_MEMORY_MMAP) {
 		ASSERT_EQ(0, vivid_alloc_mmap(&dec->cap, 2));
 	} else {
-		ASSERT_EQ(0, set_format(&dec->exporter, V4L2_PIX_FMT_GREY));
+		ASSERT_EQ(0, vivid_set_pix(&dec->exporter, GREY, WIDTH,
+					   HEIGHT));
 		ASSERT_EQ(0, vivid_alloc_mmap(&dec->exporter, 3));
 		for (i = 0; i < 3; i++) {
 			dmabuf[i] = vivid_export(&dec->exporter, i);
@@ -350,7 +309,7 @@ TEST(too_large)
 	exporter.fd = vivid_open("stateful-decoder");
 	ASSERT_GE(exporter.fd, 0);
 
-	ASSERT_EQ(0, set_format(&exporter, V4L2_PIX_FMT_GREY));
+	ASSERT_EQ(0, vivid_set_pix(&exporter, GREY, WIDTH, HEIGHT));
 	ASSERT_EQ(0, vivid_alloc_mmap(&exporter, 2));
 	for (i = 0; i < 2; i++) {
 		dmabuf[i] = vivid_export(&exporter, i);
@@ -374,7 +333,8 @@ TEST(too_large)
 
 	EXPECT_EQ(-EIO, vivid_dqbuf(&cap));
 	for (i = 0; i < 2; i++)
-		EXPECT_TRUE(is_all(cap.mem[i] + SMALL, 0x5a, SIZE - SMALL));
+		EXPECT_TRUE(is_filled(cap.mem[i] + SMALL, POISON,
+				      SIZE - SMALL));
 	close(exporter.fd);
 	close(out.fd);
 }

@@ -24,6 +24,9 @@
 
 #define VIVID_MAX_BUFFERS	8
 
+/* what fills memory in which a picture is yet to come */
+#define POISON			0x5a
+
 struct vivid_queue {
 	int fd;
 	enum v4l2_buf_type type;
@@ -80,18 +83,54 @@ static inline int vivid_open(const char *name)
 	return fd;
 }
 
+/* Opens the media device that the node @video belongs to. */
+static inline int vivid_open_media(int video)
+{
+	struct media_device_info info = { };
+	struct v4l2_capability cap = { };
+	char path[32];
+	int i, fd, ret;
+
+	ret = v4l2_ioctl(video, VIDIOC_QUERYCAP, &cap);
+	if (ret)
+		return ret;
+
+	for (i = 0; i < 64; i++) {
+		snprintf(path, sizeof(path), "/dev/media%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (!v4l2_ioctl(fd, MEDIA_IOC_DEVICE_INFO, &info) &&
+		    !strcmp(info.bus_info, (char *)cap.bus_info))
+			return fd;
+		close(fd);
+	}
+
+	return -ENODEV;
+}
+
+static inline int vivid_find_control(int fd, const char *name,
+				     struct v4l2_query_ext_ctrl *query)
+{
+	memset(query, 0, sizeof(*query));
+	while (strcmp(query->name, name)) {
+		query->id |= V4L2_CTRL_FLAG_NEXT_CTRL;
+		if (v4l2_ioctl(fd, VIDIOC_QUERY_EXT_CTRL, query))
+			return -ENOENT;
+	}
+
+	return 0;
+}
+
 /* Sets the menu control @name to the item @item. */
 static inline int vivid_set_menu(int fd, const char *name, const char *item)
 {
-	struct v4l2_query_ext_ctrl query = { .id = V4L2_CTRL_FLAG_NEXT_CTRL };
+	struct v4l2_query_ext_ctrl query;
 	struct v4l2_querymenu menu = { };
 	struct v4l2_control ctrl;
 
-	while (strcmp(query.name, name)) {
-		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
-		if (v4l2_ioctl(fd, VIDIOC_QUERY_EXT_CTRL, &query))
-			return -ENOENT;
-	}
+	if (vivid_find_control(fd, name, &query))
+		return -ENOENT;
 
 	menu.id = query.id;
 	for (menu.index = 0; menu.index <= query.maximum; menu.index++) {
@@ -136,30 +175,37 @@ static inline int vivid_set_timings(int fd)
 	return v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
 }
 
-/* 32 bits per pixel and no padding: -EINVAL if the driver wants another size */
-static inline int vivid_set_format(int fd, enum v4l2_buf_type type,
-				   unsigned int width, unsigned int height)
+/* No padding: -EINVAL if the driver wants another format or size */
+static inline int vivid_set_pix(struct vivid_queue *q, uint32_t pixelformat,
+				unsigned int width, unsigned int height)
 {
 	struct v4l2_format format = {
-		.type = type,
+		.type = q->type,
 		.fmt.pix = {
 			.width = width,
 			.height = height,
-			.pixelformat = V4L2_PIX_FMT_XBGR32,
+			.pixelformat = pixelformat,
 			.field = V4L2_FIELD_NONE,
-			.bytesperline = 4 * width,
 		},
 	};
 	int ret;
 
-	ret = v4l2_ioctl(fd, VIDIOC_S_FMT, &format);
+	ret = v4l2_ioctl(q->fd, VIDIOC_S_FMT, &format);
 	if (ret)
 		return ret;
 
 	return format.fmt.pix.width == width &&
 	       format.fmt.pix.height == height &&
-	       format.fmt.pix.bytesperline == 4 * width &&
-	       format.fmt.pix.pixelformat == V4L2_PIX_FMT_XBGR32 ? 0 : -EINVAL;
+	       format.fmt.pix.pixelformat == pixelformat ? 0 : -EINVAL;
+}
+
+/* The same with 32 bits per pixel */
+static inline int vivid_set_format(int fd, enum v4l2_buf_type type,
+				   unsigned int width, unsigned int height)
+{
+	struct vivid_queue q = { .fd = fd, .type = type };
+
+	return vivid_set_pix(&q, V4L2_PIX_FMT_XBGR32, width, height);
 }
 
 static inline int vivid_set_rate(int fd, unsigned int frames_per_second)
@@ -240,6 +286,36 @@ static inline int vivid_export(struct vivid_queue *q, unsigned int index)
 	ret = v4l2_ioctl(q->fd, VIDIOC_EXPBUF, &expbuf);
 
 	return ret ? ret : expbuf.fd;
+}
+
+/*
+ * Returns a dma-buf of at least @size bytes from the capture queue of the node
+ * @name, or -errno. It keeps the memory, so the queue need not stay.
+ */
+static inline int vivid_alloc_export(const char *name, size_t size)
+{
+	struct vivid_queue q = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct v4l2_create_buffers create = {
+		.count = 1,
+		.memory = V4L2_MEMORY_MMAP,
+		.format.type = q.type,
+	};
+	int ret;
+
+	q.fd = vivid_open(name);
+	if (q.fd < 0)
+		return q.fd;
+
+	ret = v4l2_ioctl(q.fd, VIDIOC_G_FMT, &create.format);
+	if (create.format.fmt.pix.sizeimage < size)
+		create.format.fmt.pix.sizeimage = size;
+	if (!ret)
+		ret = v4l2_ioctl(q.fd, VIDIOC_CREATE_BUFS, &create);
+	if (!ret)
+		ret = vivid_export(&q, create.index);
+	close(q.fd);
+
+	return ret;
 }
 
 /* Uses @dmabuf for the buffers of the queue, mapped for the test to look at. */
@@ -329,29 +405,73 @@ static inline int vivid_streamoff(struct vivid_queue *q)
 	return v4l2_ioctl(q->fd, VIDIOC_STREAMOFF, &type);
 }
 
-/* Brackets access to q->mem[index], which for MMAP memory needs no bracket. */
-static inline int vivid_sync(struct vivid_queue *q, unsigned int index,
-			     uint64_t flags)
+/* Takes two pictures, into the first two buffers of the queue. */
+static inline int vivid_take_pictures(struct vivid_queue *q)
 {
-	struct dma_buf_sync sync = { .flags = flags };
+	int i, ret;
 
-	if (q->memory != V4L2_MEMORY_DMABUF)
-		return 0;
+	for (i = 0; i < 2; i++) {
+		ret = vivid_qbuf(q, i);
+		if (ret)
+			return ret;
+	}
+	ret = vivid_streamon(q);
+	if (ret)
+		return ret;
+	for (i = 0; i < 2; i++) {
+		ret = vivid_dqbuf(q);
+		if (ret < 0)
+			return ret;
+	}
 
-	return v4l2_ioctl(q->dmabuf[index], DMA_BUF_IOCTL_SYNC, &sync);
+	return vivid_streamoff(q);
 }
 
-/* Fills a buffer with bytes that no picture has. */
+static inline int sync_begin(int dmabuf, uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | flags };
+
+	return v4l2_ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync);
+}
+
+static inline int sync_end(int dmabuf, uint64_t flags)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_END | flags };
+
+	return v4l2_ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync);
+}
+
+/* Fills the dma-buf of a buffer with bytes that no picture has. */
 static inline int vivid_poison(struct vivid_queue *q, unsigned int index)
 {
 	int ret;
 
-	ret = vivid_sync(q, index, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
+	ret = sync_begin(q->dmabuf[index], DMA_BUF_SYNC_WRITE);
 	if (ret)
 		return ret;
-	memset(q->mem[index], 0x5a, q->size);
+	memset(q->mem[index], POISON, q->size);
 
-	return vivid_sync(q, index, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
+	return sync_end(q->dmabuf[index], DMA_BUF_SYNC_WRITE);
+}
+
+/* Fills @mem with @number and noise that is a function of it. */
+static inline void fill_noise(uint32_t *mem, size_t size, uint32_t number)
+{
+	uint32_t x = number * 2654435761U + 1;
+	size_t i;
+
+	mem[0] = number;
+	for (i = 1; i < size / sizeof(*mem); i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		mem[i] = x;
+	}
+}
+
+static inline bool is_filled(const uint8_t *mem, uint8_t byte, size_t size)
+{
+	return mem[0] == byte && !memcmp(mem, mem + 1, size - 1);
 }
 
 #endif /* VIVID_H */

@@ -7,7 +7,7 @@
  *
  *	modprobe vivid
  *
- * On a kernel that has the bug, loop.disjoint to loop.higher and output_shrinks
+ * On a kernel that has the bug, loop.no_line to loop.higher and output_shrinks
  * crash it, or read and write memory of others, and vivid is unusable then. So
  * run each of them in a boot of its own, by its name:
  *
@@ -27,10 +27,9 @@
 #define CAP_BUFFERS	VIVID_MAX_BUFFERS
 #define FRAMES		20
 #define TAIL		(256 * 1024)
-#define POISON		0x5a
 
-#define WIDTH		640
-#define HEIGHT		480
+#define WIDTH		640U
+#define HEIGHT		480U
 
 #define XBGR32		V4L2_PIX_FMT_XBGR32
 #define YUV420		V4L2_PIX_FMT_YUV420
@@ -40,14 +39,11 @@
 
 static int set_boolean(int fd, const char *name, int value)
 {
-	struct v4l2_query_ext_ctrl query = { };
 	struct v4l2_control ctrl = { .value = value };
+	struct v4l2_query_ext_ctrl query;
 
-	while (strcmp(query.name, name)) {
-		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
-		if (v4l2_ioctl(fd, VIDIOC_QUERY_EXT_CTRL, &query))
-			return -ENOENT;
-	}
+	if (vivid_find_control(fd, name, &query))
+		return -ENOENT;
 	ctrl.id = query.id;
 
 	return v4l2_ioctl(fd, VIDIOC_S_CTRL, &ctrl);
@@ -69,30 +65,6 @@ static int get_format(struct vivid_queue *q, struct v4l2_pix_format *pix)
 	*pix = format.fmt.pix;
 
 	return ret;
-}
-
-/* -EINVAL if the driver wants another size */
-static int set_format(struct vivid_queue *q, uint32_t pixelformat,
-		      unsigned int width, unsigned int height)
-{
-	struct v4l2_format format = {
-		.type = q->type,
-		.fmt.pix = {
-			.width = width,
-			.height = height,
-			.pixelformat = pixelformat,
-			.field = V4L2_FIELD_NONE,
-		},
-	};
-	int ret;
-
-	ret = v4l2_ioctl(q->fd, VIDIOC_S_FMT, &format);
-	if (ret)
-		return ret;
-
-	return format.fmt.pix.width == width &&
-	       format.fmt.pix.height == height &&
-	       format.fmt.pix.pixelformat == pixelformat ? 0 : -EINVAL;
 }
 
 static int get_rect(struct vivid_queue *q, uint32_t target,
@@ -202,23 +174,11 @@ static uint8_t *capture_format(struct __test_metadata *_metadata,
 static uint8_t *output(struct __test_metadata *_metadata,
 		       struct vivid_queue *q)
 {
-	uint32_t x = 1, *noise;
 	int index, ret;
-	size_t i;
 
 	ret = vivid_alloc_mmap(q, OUT_BUFFERS);
 	for (index = 0; !ret && index < OUT_BUFFERS; index++) {
-		noise = q->mem[index];
-		if (!index) {
-			for (i = 0; i < q->size / sizeof(*noise); i++) {
-				x ^= x << 13;
-				x ^= x >> 17;
-				x ^= x << 5;
-				noise[i] = x;
-			}
-		} else {
-			memcpy(noise, q->mem[0], q->size);
-		}
+		fill_noise(q->mem[index], q->size, 0);
 		ret = vivid_qbuf(q, index);
 	}
 	if (!ret)
@@ -295,8 +255,8 @@ FIXTURE_SETUP(loop)
 	ASSERT_EQ(0, set_full_hd(cap->fd));
 	ASSERT_EQ(0, vivid_set_timings(out->fd));
 	ASSERT_EQ(0, vivid_set_timings(cap->fd));
-	ASSERT_EQ(0, set_format(out, XBGR32, WIDTH, HEIGHT));
-	ASSERT_EQ(0, set_format(cap, XBGR32, WIDTH, HEIGHT));
+	ASSERT_EQ(0, vivid_set_pix(out, XBGR32, WIDTH, HEIGHT));
+	ASSERT_EQ(0, vivid_set_pix(cap, XBGR32, WIDTH, HEIGHT));
 }
 
 FIXTURE_TEARDOWN(loop)
@@ -311,7 +271,6 @@ static void expect_black(struct __test_metadata *_metadata,
 			 struct v4l2_rect video, struct v4l2_rect crop,
 			 struct v4l2_rect compose)
 {
-	const uint8_t poison[4] = { POISON, POISON, POISON, POISON };
 	struct v4l2_pix_format pix;
 	const uint8_t *frame, *pixel;
 	unsigned int x, y;
@@ -336,7 +295,7 @@ static void expect_black(struct __test_metadata *_metadata,
 				good = pixel[0] <= 16 && pixel[1] <= 16 &&
 				       pixel[2] <= 16;
 			else
-				good = !memcmp(pixel, poison, 4);
+				good = is_filled(pixel, POISON, 4);
 			ASSERT_TRUE(good) {
 				TH_LOG("pixel %u of line %u is %02x%02x%02x",
 				       x, y, pixel[2], pixel[1], pixel[0]);
@@ -365,7 +324,7 @@ TEST_F_TIMEOUT(loop, wide, 120)
 	struct v4l2_pix_format pix;
 	uint8_t *noise, *frame;
 
-	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 2 * WIDTH, HEIGHT));
+	ASSERT_EQ(0, vivid_set_pix(&self->cap, XBGR32, 2 * WIDTH, HEIGHT));
 	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_COMPOSE,
 			      RECT(0, 0, 2 * WIDTH, HEIGHT)));
 	noise = output(_metadata, &self->out);
@@ -388,11 +347,11 @@ TEST_F_TIMEOUT(loop, widest, 120)
 
 	ASSERT_EQ(0, set_full_hd(self->out.fd));
 	ASSERT_EQ(0, set_full_hd(self->cap.fd));
-	ASSERT_EQ(0, set_format(&self->out, XBGR32, 1920, 1080));
+	ASSERT_EQ(0, vivid_set_pix(&self->out, XBGR32, 1920, 1080));
 	ASSERT_EQ(0, set_boolean(self->cap.fd, "Enable Capture Composing", 0));
-	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 4 * 1920, 64));
+	ASSERT_EQ(0, vivid_set_pix(&self->cap, XBGR32, 4 * 1920, 64));
 	ASSERT_EQ(0, get_rect(&self->cap, V4L2_SEL_TGT_CROP, &crop));
-	ASSERT_EQ(1920, crop.width);
+	ASSERT_EQ(1920U, crop.width);
 
 	noise = output(_metadata, &self->out);
 	ASSERT_NE(NULL, noise);
@@ -415,8 +374,8 @@ static void expect_planes(struct __test_metadata *_metadata,
 
 	/* a buffer that is higher than the picture, if that is to shrink */
 	cap_height = height < HEIGHT ? HEIGHT : height;
-	ASSERT_EQ(0, set_format(out, YUV420, WIDTH, HEIGHT));
-	ASSERT_EQ(0, set_format(cap, YUV420, WIDTH, cap_height));
+	ASSERT_EQ(0, vivid_set_pix(out, YUV420, WIDTH, HEIGHT));
+	ASSERT_EQ(0, vivid_set_pix(cap, YUV420, WIDTH, cap_height));
 	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_COMPOSE,
 			      RECT(0, 0, WIDTH, height)));
 	noise = output(_metadata, out);
@@ -489,7 +448,7 @@ TEST_F_TIMEOUT(loop, output_corner, 120)
 
 TEST_F_TIMEOUT(loop, output_grows, 120)
 {
-	ASSERT_EQ(0, set_format(&self->out, XBGR32, 16, 16));
+	ASSERT_EQ(0, vivid_set_pix(&self->out, XBGR32, 16, 16));
 	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
 			      RECT(0, 0, WIDTH, HEIGHT)));
 	expect_output(_metadata, &self->cap, &self->out);
@@ -505,8 +464,8 @@ TEST_F_TIMEOUT(loop, output_shrinks, 120)
 	ASSERT_EQ(0, set_rect(&self->out, V4L2_SEL_TGT_COMPOSE,
 			      RECT(0, 0, 64, 48)));
 	ASSERT_EQ(0, get_format(&self->out, &from));
-	ASSERT_EQ(4 * 64, from.width);
-	ASSERT_EQ(4 * 48, from.height);
+	ASSERT_EQ(4 * 64U, from.width);
+	ASSERT_EQ(4 * 48U, from.height);
 
 	noise = output(_metadata, &self->out);
 	ASSERT_NE(NULL, noise);
@@ -524,7 +483,7 @@ TEST_F_TIMEOUT(loop, input_grows, 120)
 {
 	struct v4l2_pix_format pix;
 
-	ASSERT_EQ(0, set_format(&self->cap, XBGR32, 16, 16));
+	ASSERT_EQ(0, vivid_set_pix(&self->cap, XBGR32, 16, 16));
 	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_CROP,
 			      RECT(0, 0, WIDTH, HEIGHT)));
 	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
@@ -538,11 +497,11 @@ TEST_F_TIMEOUT(loop, input_odd, 120)
 {
 	struct v4l2_pix_format pix;
 
-	ASSERT_EQ(0, set_format(&self->cap, YUV420, 160, 16));
+	ASSERT_EQ(0, vivid_set_pix(&self->cap, YUV420, 160, 16));
 	ASSERT_EQ(0, set_rect(&self->cap, V4L2_SEL_TGT_CROP,
 			      RECT(0, 0, WIDTH, 268)));
 	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
-	EXPECT_EQ(68, pix.height);
+	EXPECT_EQ(68U, pix.height);
 }
 
 /* A chroma line has 321 bytes, for two lines of luma. */
@@ -550,7 +509,7 @@ TEST_F_TIMEOUT(loop, input_chroma, 120)
 {
 	struct v4l2_pix_format pix;
 
-	ASSERT_EQ(0, set_format(&self->cap, YUV420, 642, HEIGHT));
+	ASSERT_EQ(0, vivid_set_pix(&self->cap, YUV420, 642, HEIGHT));
 	EXPECT_NE(NULL, capture_format(_metadata, &self->cap, &pix));
 	EXPECT_EQ(642 * HEIGHT * 3 / 2, pix.sizeimage);
 }

@@ -8,6 +8,9 @@
  *
  *	modprobe vivid n_devs=3 multiplanar=1,1,2
  *
+ * A fourth one exports what dma-contig allocates (n_devs=4 multiplanar=1,1,2,1
+ * allocators=0,0,0,1). Exporters that are not there are skipped.
+ *
  * queue.io_memory crashes a kernel that takes I/O memory for system memory, and
  * long_plane one that does not compare every plane with its dma-buf.
  *
@@ -21,12 +24,12 @@
 #include "dmabuf_exporters.h"
 #include "vivid.h"
 
-#define FRAMES		60
+#define FRAMES		60U
 #define BUFFERS		4
 #define PIXEL		4
 
 /* what "Move Left Fast" moves a picture of this width by */
-#define WIDTH		640
+#define WIDTH		640U
 #define STEP		8
 
 #define CAPTURE_HEIGHT	360
@@ -63,36 +66,6 @@ static int open_capture(void)
 	return fd;
 }
 
-/* Takes the picture to compare the others with, to memory of the driver. */
-static int take_reference(int fd, uint8_t *reference)
-{
-	struct vivid_queue q = {
-		.fd = fd, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-	};
-	int index, ret;
-
-	ret = vivid_alloc_mmap(&q, 2);
-	if (!ret)
-		ret = vivid_qbuf(&q, 0);
-	if (!ret)
-		ret = vivid_qbuf(&q, 1);
-	if (!ret)
-		ret = vivid_streamon(&q);
-	if (ret)
-		return ret;
-
-	index = vivid_dqbuf(&q);
-	if (index >= 0 && q.size == CAPTURE_SIZE)
-		memcpy(reference, q.mem[index], CAPTURE_SIZE);
-	else
-		ret = -EIO;
-
-	vivid_streamoff(&q);
-	vivid_free(&q);
-
-	return ret;
-}
-
 /* Is @frame the reference, turned left by @shift pixels? */
 static bool is_turned(const uint8_t *frame, const uint8_t *reference,
 		      unsigned int shift)
@@ -111,22 +84,6 @@ static bool is_turned(const uint8_t *frame, const uint8_t *reference,
 	return true;
 }
 
-/* Noise that is a function of the number of the frame, its first pixel. */
-static void fill_noise(uint32_t *frame, uint32_t number)
-{
-	uint32_t x = number * 2654435761U + 1;
-	unsigned int i;
-
-	frame[0] = number;
-	for (i = 1; i < LOOP_SIZE / PIXEL; i++) {
-		x ^= x << 13;
-		x ^= x >> 17;
-		x ^= x << 5;
-		/* the fourth byte of a pixel is not transported */
-		frame[i] = x & 0x00ffffff;
-	}
-}
-
 /* To how many is one driver attached, which uses the CPU, and nobody else? */
 static int attached(const int *dmabuf)
 {
@@ -137,6 +94,21 @@ static int attached(const int *dmabuf)
 			 cpu_only == 1;
 
 	return count;
+}
+
+static int vim2m_alloc(size_t size)
+{
+	return vivid_alloc_export("vim2m", size);
+}
+
+static int vicodec_alloc(size_t size)
+{
+	return vivid_alloc_export("stateful-encoder", size);
+}
+
+static int vimc_alloc(size_t size)
+{
+	return vivid_alloc_export("Raw Capture 1", size);
 }
 
 FIXTURE(import)
@@ -160,7 +132,15 @@ FIXTURE_VARIANT_ADD(import, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(import, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
 FIXTURE_VARIANT_ADD(import, vgem) { .alloc = vgem_alloc };
 FIXTURE_VARIANT_ADD(import, virtio_gpu) { .alloc = virtio_gpu_alloc };
+FIXTURE_VARIANT_ADD(import, vkms) { .alloc = vkms_alloc };
+FIXTURE_VARIANT_ADD(import, bochs) { .alloc = bochs_alloc };
+FIXTURE_VARIANT_ADD(import, cirrus) { .alloc = cirrus_alloc };
+FIXTURE_VARIANT_ADD(import, qxl_dumb) { .alloc = qxl_dumb_alloc };
+FIXTURE_VARIANT_ADD(import, vim2m) { .alloc = vim2m_alloc };
+FIXTURE_VARIANT_ADD(import, vicodec) { .alloc = vicodec_alloc };
+FIXTURE_VARIANT_ADD(import, vimc) { .alloc = vimc_alloc };
 FIXTURE_VARIANT_ADD(import, vivid) { .vivid = "vivid-001-vid-cap" };
+FIXTURE_VARIANT_ADD(import, vivid_dma_contig) { .vivid = "vivid-003-vid-cap" };
 
 /* Fills self->dmabuf with buffers for the larger of both formats. */
 FIXTURE_SETUP(import)
@@ -229,7 +209,11 @@ TEST_F_TIMEOUT(import, capture, 120)
 
 	reference = malloc(CAPTURE_SIZE);
 	ASSERT_NE(NULL, reference);
-	ASSERT_EQ(0, take_reference(self->fd, reference));
+	ASSERT_EQ(0, vivid_alloc_mmap(&q, 2));
+	ASSERT_EQ(0, vivid_take_pictures(&q));
+	ASSERT_EQ(CAPTURE_SIZE, q.size);
+	memcpy(reference, q.mem[0], CAPTURE_SIZE);
+	ASSERT_EQ(0, vivid_free(&q));
 	ASSERT_FALSE(is_turned(reference, reference, STEP));
 
 	ASSERT_EQ(0, vivid_set_menu(self->fd, "Horizontal Movement",
@@ -246,15 +230,13 @@ TEST_F_TIMEOUT(import, capture, 120)
 		i = vivid_dqbuf(&q);
 		ASSERT_GE(i, 0);
 
-		ASSERT_EQ(0, vivid_sync(&q, i, DMA_BUF_SYNC_START |
-						DMA_BUF_SYNC_READ));
+		ASSERT_EQ(0, sync_begin(q.dmabuf[i], DMA_BUF_SYNC_READ));
 		for (lost = 0; lost < MAX_LOST; lost++) {
 			next = (shift + lost * STEP) % WIDTH;
 			if (is_turned(q.mem[i], reference, next))
 				break;
 		}
-		ASSERT_EQ(0, vivid_sync(&q, i, DMA_BUF_SYNC_END |
-						DMA_BUF_SYNC_READ));
+		ASSERT_EQ(0, sync_end(q.dmabuf[i], DMA_BUF_SYNC_READ));
 		ASSERT_LT(lost, MAX_LOST) {
 			TH_LOG("frame %u is none of those expected", frames);
 		}
@@ -309,11 +291,9 @@ TEST_F_TIMEOUT(import, output, 120)
 	ASSERT_EQ(0, vivid_alloc_mmap(&cap, BUFFERS));
 	for (i = 0; i < BUFFERS; i++) {
 		ASSERT_EQ(0, vivid_qbuf(&cap, i));
-		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_START |
-						  DMA_BUF_SYNC_WRITE));
-		fill_noise(out.mem[i], number++);
-		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_END |
-						  DMA_BUF_SYNC_WRITE));
+		ASSERT_EQ(0, sync_begin(out.dmabuf[i], DMA_BUF_SYNC_WRITE));
+		fill_noise(out.mem[i], LOOP_SIZE, number++);
+		ASSERT_EQ(0, sync_end(out.dmabuf[i], DMA_BUF_SYNC_WRITE));
 		ASSERT_EQ(0, vivid_qbuf(&out, i));
 	}
 	ASSERT_EQ(0, vivid_streamon(&out));
@@ -323,20 +303,18 @@ TEST_F_TIMEOUT(import, output, 120)
 		/* Noise that is out goes back with a new number. */
 		i = vivid_dqbuf(&out);
 		ASSERT_GE(i, 0);
-		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_START |
-						  DMA_BUF_SYNC_WRITE));
-		fill_noise(out.mem[i], number++);
-		ASSERT_EQ(0, vivid_sync(&out, i, DMA_BUF_SYNC_END |
-						  DMA_BUF_SYNC_WRITE));
+		ASSERT_EQ(0, sync_begin(out.dmabuf[i], DMA_BUF_SYNC_WRITE));
+		fill_noise(out.mem[i], LOOP_SIZE, number++);
+		ASSERT_EQ(0, sync_end(out.dmabuf[i], DMA_BUF_SYNC_WRITE));
 		ASSERT_EQ(0, vivid_qbuf(&out, i));
 
 		/* Before the first output vivid shows a picture of its own. */
 		i = vivid_dqbuf(&cap);
 		ASSERT_GE(i, 0);
 		frame = cap.mem[i];
-		fill_noise(noise, frame[0]);
+		fill_noise(noise, LOOP_SIZE, frame[0]);
 		if (memcmp(frame, noise, LOOP_SIZE) || frame[0] >= number) {
-			ASSERT_EQ(0, frames) {
+			ASSERT_EQ(0U, frames) {
 				TH_LOG("frame %u was never queued", frames);
 			}
 			ASSERT_LT(++other, 4 * FRAMES);
@@ -348,7 +326,7 @@ TEST_F_TIMEOUT(import, output, 120)
 			ASSERT_EQ(next, frame[0] + 1);
 			ASSERT_LT(++repeated, 4 * FRAMES);
 		}
-		ASSERT_EQ(0, vivid_poison(&cap, i));
+		memset(frame, POISON, LOOP_SIZE);
 		ASSERT_EQ(0, vivid_qbuf(&cap, i));
 	}
 
@@ -509,45 +487,21 @@ TEST_F(queue, too_small)
 	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
 }
 
-/* Returns a request of the device of @video, -ENODEV if there are none. */
-static int alloc_request(int video, int *media)
-{
-	struct media_device_info info = { };
-	struct v4l2_capability cap = { };
-	char path[32];
-	int i, request;
-
-	if (v4l2_ioctl(video, VIDIOC_QUERYCAP, &cap))
-		return -errno;
-
-	for (i = 0; i < 64; i++) {
-		snprintf(path, sizeof(path), "/dev/media%d", i);
-		*media = open(path, O_RDWR | O_CLOEXEC);
-		if (*media < 0)
-			continue;
-		if (!ioctl(*media, MEDIA_IOC_DEVICE_INFO, &info) &&
-		    !strcmp(info.bus_info, (char *)cap.bus_info) &&
-		    !ioctl(*media, MEDIA_IOC_REQUEST_ALLOC, &request))
-			return request;
-		close(*media);
-	}
-
-	return -ENODEV;
-}
-
 /* A buffer of a request that is refused can be queued with another dma-buf. */
 TEST_F(queue, refused_request)
 {
-	int request, media = -1, cpu_only;
+	int media, request, cpu_only;
 
-	request = alloc_request(self->q.fd, &media);
-	if (request == -ENODEV)
-		SKIP(return, "no requests");
-	ASSERT_GE(request, 0);
+	media = vivid_open_media(self->q.fd);
+	if (media == -ENODEV)
+		SKIP(return, "no media device");
+	ASSERT_GE(media, 0);
+	ASSERT_EQ(0, v4l2_ioctl(media, MEDIA_IOC_REQUEST_ALLOC, &request));
 
 	/* the second buffer is what it is refused for */
 	self->q.request = request;
 	self->q.dmabuf[1] = dup(self->dmabuf[1]);
+	ASSERT_GE(self->q.dmabuf[1], 0);
 	ASSERT_EQ(0, vivid_qbuf(&self->q, 0));
 	ASSERT_EQ(0, vivid_qbuf(&self->q, 1));
 	ASSERT_EQ(0, close(self->q.dmabuf[1]));

@@ -9,8 +9,8 @@
  * mapped, and what a device would have written is in there.
  *
  * Needs root, debugfs, a bounce buffer for each mapping, and nobody else who
- * takes or frees such buffers at the time. Instance 0 of
- * vivid with the default allocator, instance 3 with dma-contig:
+ * takes or frees such buffers at the time. Instance 0 of vivid with the default
+ * allocator, instance 3 with dma-contig:
  *
  *	swiotlb=force
  *	modprobe vivid n_devs=4 allocators=0,0,0,1 cache_hints=0,0,0,1
@@ -23,7 +23,7 @@
 #include "vivid.h"
 
 /* One chunk of the system heap: with a hole in it dma-contig refuses it. */
-#define SIDE		128
+#define SIDE		128U
 #define SIZE		(SIDE * SIDE * 4)
 
 #define INSTANCE	"/sys/kernel/tracing/instances/vivid_dmabuf_sync"
@@ -99,28 +99,6 @@ static int dma_contig_alloc(size_t size)
 	return ret;
 }
 
-/* Takes two pictures, both the same, into q->dmabuf or memory of the driver. */
-static int take_pictures(struct vivid_queue *q)
-{
-	int i, ret;
-
-	for (i = 0; i < 2; i++) {
-		ret = vivid_qbuf(q, i);
-		if (ret)
-			return ret;
-	}
-	ret = vivid_streamon(q);
-	if (ret)
-		return ret;
-	for (i = 0; i < 2; i++) {
-		ret = vivid_dqbuf(q);
-		if (ret < 0)
-			return ret;
-	}
-
-	return vivid_streamoff(q);
-}
-
 FIXTURE(sync)
 {
 	int dmabuf;
@@ -174,44 +152,31 @@ FIXTURE_TEARDOWN(sync)
 	rmdir(INSTANCE);
 }
 
-static int sync_begin(int dmabuf, uint64_t flags)
+/*
+ * Maps the dma-buf for a device that will read it, or will write to it. POISON
+ * is what the bounce buffer has. Returns false to skip the test.
+ */
+static bool map_for_device(struct __test_metadata *_metadata,
+			   struct vivid_queue *q, const char *name, int dmabuf)
 {
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | flags };
-
-	return v4l2_ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync);
-}
-
-static int sync_end(int dmabuf, uint64_t flags)
-{
-	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_END | flags };
-
-	return v4l2_ioctl(dmabuf, DMA_BUF_IOCTL_SYNC, &sync);
-}
-
-/* Maps the dma-buf for a device that will read it, or will write to it. */
-static int map_for_device(struct vivid_queue *q, const char *name, int dmabuf)
-{
-	int dmabufs[2] = { dmabuf, dmabuf };
+	int both[2] = { dmabuf, dmabuf };
 	long used;
-	int ret;
 
 	q->fd = open_node(name, q->type);
-	if (q->fd < 0)
-		return q->fd;
-
-	ret = vivid_alloc_dmabuf(q, 2, dmabufs, SIZE);
-	if (ret)
-		return ret;
-
+	if (q->fd == -ENODEV)
+		SKIP(return false, "no %s", name);
+	ASSERT_GE(q->fd, 0);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(q, 2, both, SIZE));
+	ASSERT_EQ(0, vivid_poison(q, 0));
 	used = bounce_used();
-	if (used < 0)
-		return used;
-	ret = vivid_qbuf(q, 0);
-	if (ret)
-		return ret;
+	ASSERT_GE(used, 0);
+	ASSERT_EQ(0, vivid_qbuf(q, 0));
 
 	/* there is something to see only if there is a bounce buffer */
-	return bounce_used() >= used + SIZE ? 0 : -ENOTSUP;
+	if (bounce_used() < used + SIZE)
+		SKIP(return false, "%s needs no bounce buffer", name);
+
+	return true;
 }
 
 /* How many mappings for a device that reads were synced for it, and others. */
@@ -238,11 +203,6 @@ static bool read_trace(unsigned int *to_device, unsigned int *others)
 	return true;
 }
 
-static bool is_filled(const uint8_t *mem, uint8_t byte, size_t size)
-{
-	return mem[0] == byte && !memcmp(mem, mem + 1, size - 1);
-}
-
 /*
  * A device reads the buffer. What it had to read before must not come back, and
  * it has to get what the CPU wrote.
@@ -253,16 +213,11 @@ TEST_F(sync, to_device)
 	int both[2] = { self->dmabuf, self->dmabuf };
 	unsigned int to_device, others;
 	uint8_t *picture;
-	int ret;
 
-	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
-	memset(self->mem, 0x5a, SIZE);
-	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_WRITE));
 	self->device.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	ret = map_for_device(&self->device, "vivid-003-vid-out", self->dmabuf);
-	if (ret == -ENODEV || ret == -ENOTSUP)
-		SKIP(return, "no vivid-003 that needs a bounce buffer");
-	ASSERT_EQ(0, ret);
+	if (!map_for_device(_metadata, &self->device, "vivid-003-vid-out",
+			    self->dmabuf))
+		return;
 
 	/* A camera without DMA takes a picture, twice for comparison. */
 	picture = malloc(SIZE);
@@ -277,18 +232,18 @@ TEST_F(sync, to_device)
 				    "No Movement"));
 	ASSERT_EQ(0, vivid_set_menu(cap.fd, "OSD Text Mode", "None"));
 	ASSERT_EQ(0, vivid_alloc_mmap(&cap, 2));
-	ASSERT_EQ(0, take_pictures(&cap));
+	ASSERT_EQ(0, vivid_take_pictures(&cap));
 	ASSERT_EQ(SIZE, cap.size);
 	memcpy(picture, cap.mem[0], SIZE);
 	ASSERT_EQ(0, vivid_free(&cap));
 	ASSERT_FALSE(is_filled(picture, picture[0], SIZE));
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
-	ASSERT_EQ(0, take_pictures(&cap));
+	ASSERT_EQ(0, vivid_take_pictures(&cap));
 
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_READ));
 	EXPECT_EQ(0, memcmp(self->mem, picture, SIZE)) {
 		TH_LOG("the picture is%s what was in memory before",
-		       is_filled(self->mem, 0x5a, SIZE) ? "" : " not");
+		       is_filled(self->mem, POISON, SIZE) ? "" : " not");
 	}
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_READ));
 
@@ -301,7 +256,7 @@ TEST_F(sync, to_device)
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_RW));
 	ASSERT_TRUE(write_file(EVENT, "0"));
 	ASSERT_TRUE(read_trace(&to_device, &others));
-	EXPECT_EQ(1, to_device);
+	EXPECT_EQ(1U, to_device);
 	EXPECT_EQ(variant->own, others);
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE));
 
@@ -317,34 +272,28 @@ TEST_F(sync, to_device)
  */
 TEST_F(sync, from_device)
 {
-	int ret;
-
-	/* The bounce buffer has this: it is what the device writes. */
-	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
-	memset(self->mem, 0x5a, SIZE);
-	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_WRITE));
+	/* What the bounce buffer has is what the device writes. */
 	self->device.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-	ret = map_for_device(&self->device, "vivid-003-vid-cap", self->dmabuf);
-	if (ret == -ENODEV || ret == -ENOTSUP)
-		SKIP(return, "no vivid-003 that needs a bounce buffer");
-	ASSERT_EQ(0, ret);
+	if (!map_for_device(_metadata, &self->device, "vivid-003-vid-cap",
+			    self->dmabuf))
+		return;
 	memset(self->mem, 0xa5, SIZE);
 
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_WRITE));
-	EXPECT_TRUE(is_filled(self->mem, 0x5a, SIZE));
+	EXPECT_TRUE(is_filled(self->mem, POISON, SIZE));
 	memset(self->mem, 0xc3, SIZE / 2);
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_WRITE));
 
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_READ));
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE / 2));
-	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, 0x5a, SIZE / 2));
+	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, POISON, SIZE / 2));
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_READ));
 
 	/* Nor is anything lost that the device has when it unmaps. */
 	memset(self->mem, 0xa5, SIZE);
 	ASSERT_EQ(0, vivid_free(&self->device));
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE / 2));
-	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, 0x5a, SIZE / 2));
+	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, POISON, SIZE / 2));
 }
 
 TEST_HARNESS_MAIN
