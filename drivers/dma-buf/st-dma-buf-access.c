@@ -8,8 +8,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
-#include <linux/fcntl.h>
-#include <linux/file.h>
 #include <linux/iosys-map.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
@@ -17,66 +15,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-/* What the exporter was asked to do, and what it is going to answer. */
-struct mock_exporter {
-	struct dma_fence *fence;
-	bool fence_pending;
-	int begun;
-	int vmapped;
-	int vunmapped;
-	int released;
-	int vmap_error;
-	bool map_was_set;
-	void *vaddr;
-};
-
-static int mock_begin(struct dma_buf *dmabuf, enum dma_data_direction dir)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->begun++;
-	mock->fence_pending = !dma_fence_is_signaled(mock->fence);
-
-	return 0;
-}
-
-static int mock_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->vmapped++;
-	mock->map_was_set = map->is_iomem || iosys_map_is_set(map);
-	if (!mock->vmap_error)
-		iosys_map_set_vaddr(map, mock->vaddr);
-
-	return mock->vmap_error;
-}
-
-static void mock_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	if (map->vaddr == mock->vaddr && !map->is_iomem)
-		mock->vunmapped++;
-}
-
-static struct sg_table *mock_map(struct dma_buf_attachment *attach,
-				 enum dma_data_direction dir)
-{
-	return ERR_PTR(-ENODEV);
-}
-
-static void mock_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
-		       enum dma_data_direction dir)
-{
-}
-
-static void mock_release(struct dma_buf *dmabuf)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->released++;
-}
+#include "st-dma-buf-mock.h"
 
 static const struct dma_buf_ops mock_ops = {
 	.map_dma_buf = mock_map,
@@ -86,38 +25,6 @@ static const struct dma_buf_ops mock_ops = {
 	.vunmap = mock_vunmap,
 	.release = mock_release,
 };
-
-/* Unlike dma_buf_put(), releases the buffer at once. */
-static void mock_put(void *data)
-{
-	struct dma_buf *dmabuf = data;
-
-	__fput_sync(dmabuf->file);
-}
-
-static struct dma_buf *mock_export(struct kunit *test)
-{
-	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
-	struct mock_exporter *mock;
-	struct dma_buf *dmabuf;
-
-	mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mock);
-	mock->vaddr = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mock->vaddr);
-
-	exp_info.ops = &mock_ops;
-	exp_info.size = PAGE_SIZE;
-	exp_info.flags = O_RDWR;
-	exp_info.priv = mock;
-
-	dmabuf = dma_buf_export(&exp_info);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, mock_put, dmabuf));
-
-	return dmabuf;
-}
 
 static const char *mock_fence_name(struct dma_fence *fence)
 {
@@ -181,7 +88,7 @@ static void signal_fence(struct work_struct *work)
 /* The exporter is called when the device has written all, not before. */
 static void test_begin_after_fences(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct signaller signaller = { .fence = mock_write(test, dmabuf) };
 
@@ -200,7 +107,7 @@ static void test_begin_after_fences(struct kunit *test)
 /* Nothing has begun when the wait is interrupted. */
 static void test_begin_interrupted(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 
 	mock_write(test, dmabuf);
@@ -218,7 +125,7 @@ static void test_begin_interrupted(struct kunit *test)
 /* An exporter may be unable to map a buffer; that is no reason to warn. */
 static void test_vmap_fails(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct iosys_map map = IOSYS_MAP_INIT_VADDR(mock);
 
@@ -251,13 +158,10 @@ static struct kunit_suite dma_buf_cpu_access_test_suite = {
 	.test_cases = dma_buf_cpu_access_cases,
 };
 
-/* A kernel without CONFIG_BUG does not warn. */
-#define WARNINGS(count)	(IS_ENABLED(CONFIG_BUG) ? (count) : 0)
-
 /* One call too many does nothing. */
 static void test_vunmap_twice(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct iosys_map map;
 
@@ -278,7 +182,7 @@ static void test_vunmap_twice(struct kunit *test)
 /* A mapping stays for those who have it, whatever others hand in. */
 static void test_vunmap_other_map(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct iosys_map map, other;
 
@@ -297,7 +201,7 @@ static void test_vunmap_other_map(struct kunit *test)
 /* A mapping that was forgotten goes with the buffer. */
 static void test_release_mapped(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct iosys_map map;
 
@@ -313,7 +217,7 @@ static void test_release_mapped(struct kunit *test)
 /* An exporter has to return either an address or an error. */
 static void test_vmap_nothing(struct kunit *test)
 {
-	struct dma_buf *dmabuf = mock_export(test);
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
 	struct mock_exporter *mock = dmabuf->priv;
 	struct iosys_map map;
 

@@ -11,120 +11,11 @@
 #include <kunit/test.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
-#include <linux/fcntl.h>
 #include <linux/iosys-map.h>
 #include <linux/list.h>
-#include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/scatterlist.h>
 
-/* What the exporter was asked to do, and what it is going to answer. */
-struct mock_exporter {
-	int attached;
-	int detached;
-	int pinned;
-	int unpinned;
-	int mapped;
-	int unmapped;
-	int vmapped;
-	int vunmapped;
-	int attach_error;
-	struct device *attach_dev;
-	bool attach_peer2peer;
-	void *vaddr;
-};
-
-static int mock_attach(struct dma_buf *dmabuf,
-		       struct dma_buf_attachment *attach)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->attached++;
-	mock->attach_dev = attach->dev;
-	mock->attach_peer2peer = attach->peer2peer;
-
-	return mock->attach_error;
-}
-
-static void mock_detach(struct dma_buf *dmabuf,
-			struct dma_buf_attachment *attach)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->detached++;
-}
-
-static int mock_pin(struct dma_buf_attachment *attach)
-{
-	struct mock_exporter *mock = attach->dmabuf->priv;
-
-	mock->pinned++;
-
-	return 0;
-}
-
-static void mock_unpin(struct dma_buf_attachment *attach)
-{
-	struct mock_exporter *mock = attach->dmabuf->priv;
-
-	mock->unpinned++;
-}
-
-static struct sg_table *mock_map(struct dma_buf_attachment *attach,
-				 enum dma_data_direction dir)
-{
-	struct mock_exporter *mock = attach->dmabuf->priv;
-	struct sg_table *sgt;
-
-	mock->mapped++;
-
-	sgt = kzalloc_obj(*sgt);
-	if (!sgt)
-		return ERR_PTR(-ENOMEM);
-
-	if (sg_alloc_table(sgt, 1, GFP_KERNEL)) {
-		kfree(sgt);
-		return ERR_PTR(-ENOMEM);
-	}
-
-	sg_set_page(sgt->sgl, virt_to_page(mock->vaddr), PAGE_SIZE, 0);
-	sg_dma_address(sgt->sgl) = page_to_phys(virt_to_page(mock->vaddr));
-	sg_dma_len(sgt->sgl) = PAGE_SIZE;
-
-	return sgt;
-}
-
-static void mock_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
-		       enum dma_data_direction dir)
-{
-	struct mock_exporter *mock = attach->dmabuf->priv;
-
-	mock->unmapped++;
-	sg_free_table(sgt);
-	kfree(sgt);
-}
-
-static int mock_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->vmapped++;
-	iosys_map_set_vaddr(map, mock->vaddr);
-
-	return 0;
-}
-
-static void mock_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	struct mock_exporter *mock = dmabuf->priv;
-
-	mock->vunmapped++;
-}
-
-/* Runs after the test, when dmabuf->priv is gone: see delayed_fput(). */
-static void mock_release(struct dma_buf *dmabuf)
-{
-}
+#include "st-dma-buf-mock.h"
 
 /* An exporter that wants to know who attaches. */
 static const struct dma_buf_ops mock_ops = {
@@ -167,33 +58,6 @@ static const struct dma_buf_ops mock_no_vmap_ops = {
 	.unmap_dma_buf = mock_unmap,
 	.release = mock_release,
 };
-
-KUNIT_DEFINE_ACTION_WRAPPER(put_dma_buf, dma_buf_put, struct dma_buf *);
-
-static struct dma_buf *mock_export(struct kunit *test,
-				   const struct dma_buf_ops *ops)
-{
-	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
-	struct mock_exporter *mock;
-	struct dma_buf *dmabuf;
-
-	mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mock);
-	mock->vaddr = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mock->vaddr);
-
-	exp_info.ops = ops;
-	exp_info.size = PAGE_SIZE;
-	exp_info.flags = O_RDWR;
-	exp_info.priv = mock;
-
-	dmabuf = dma_buf_export(&exp_info);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, put_dma_buf, dmabuf));
-
-	return dmabuf;
-}
 
 static void mock_detach_action(void *data)
 {

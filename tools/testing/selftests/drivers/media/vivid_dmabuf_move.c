@@ -154,12 +154,6 @@ static uint8_t *take_pages(struct moving *m)
 	return mem;
 }
 
-/* Are all bytes still what take_pages() has set them to? */
-static bool is_untouched(const uint8_t *mem)
-{
-	return mem[0] == 0xa5 && !memcmp(mem, mem + 1, SIZE - 1);
-}
-
 static int open_capture(void)
 {
 	int fd;
@@ -191,16 +185,11 @@ static int take_reference(int fd, uint8_t *reference)
 
 	ret = vivid_alloc_mmap(&q, 2);
 	if (!ret)
-		ret = vivid_qbuf(&q, 0);
-	if (!ret)
-		ret = vivid_streamon(&q);
-	if (!ret)
-		ret = vivid_dqbuf(&q);
+		ret = vivid_take_pictures(&q);
 	if (!ret && q.size == SIZE)
 		memcpy(reference, q.mem[0], SIZE);
 	else
 		ret = -EIO;
-	vivid_streamoff(&q);
 	vivid_free(&q);
 
 	return ret;
@@ -221,12 +210,11 @@ static int capture(struct vivid_queue *q, const uint8_t *reference)
 		if (!ret)
 			ret = vivid_dqbuf(q);
 		if (!ret)
-			ret = vivid_sync(q, 0, DMA_BUF_SYNC_START |
-					       DMA_BUF_SYNC_READ);
+			ret = sync_begin(q->dmabuf[0], DMA_BUF_SYNC_READ);
 		if (ret)
 			return ret;
 		good += !memcmp(q->mem[0], reference, SIZE);
-		ret = vivid_sync(q, 0, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
+		ret = sync_end(q->dmabuf[0], DMA_BUF_SYNC_READ);
 		if (ret)
 			return ret;
 	}
@@ -363,7 +351,7 @@ TEST_F(move, swap_out)
 	ASSERT_NE(MAP_FAILED, other);
 
 	EXPECT_EQ(FRAMES, capture(&m->q, m->reference));
-	EXPECT_TRUE(is_untouched(other));
+	EXPECT_TRUE(is_filled(other, 0xa5, SIZE));
 }
 
 /* A mapping of the last time is of no use if the buffer was swapped out. */
@@ -386,7 +374,7 @@ TEST_F(move, swap_out_unmapped)
 
 	ASSERT_EQ(0, import(m, m->dumb.handle));
 	EXPECT_EQ(FRAMES, capture(&m->q, m->reference));
-	EXPECT_TRUE(is_untouched(other));
+	EXPECT_TRUE(is_filled(other, 0xa5, SIZE));
 }
 
 FIXTURE(qxl)

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for kernel mappings of dma-bufs: the helper that maps pages, how
+ * long a mapping is kept, and what CONFIG_DMABUF_DEBUG finds wrong with one.
+ */
+
+#include <kunit/test.h>
+#include <kunit/visibility.h>
+#include <linux/cacheinfo.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-buf-vmap.h>
+#include <linux/dma-resv.h>
+#include <linux/io.h>
+#include <linux/iosys-map.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+#include <linux/vmalloc.h>
+
+#include "dma-buf-internal.h"
+#include "st-dma-buf-mock.h"
+
+#define CHUNKS		4
+#define CHUNK_ORDER	4
+#define CHUNK_PAGES	16
+#define PAGES		(CHUNKS * CHUNK_PAGES)
+
+struct chunks {
+	struct page *chunk[CHUNKS];
+	struct page *pages[PAGES];
+	struct sg_table sgt;
+};
+
+static void free_chunks(void *data)
+{
+	struct chunks *c = data;
+	int i;
+
+	sg_free_table(&c->sgt);
+	for (i = 0; i < CHUNKS; i++)
+		if (c->chunk[i])
+			__free_pages(c->chunk[i], CHUNK_ORDER);
+}
+
+/* A buffer as of the system heap. Each page begins with its number. */
+static struct chunks *alloc_chunks(struct kunit *test)
+{
+	struct scatterlist *sg;
+	struct chunks *c;
+	int i, j;
+
+	c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, c);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, free_chunks, c));
+	KUNIT_ASSERT_EQ(test, 0,
+			sg_alloc_table(&c->sgt, CHUNKS, GFP_KERNEL));
+
+	for_each_sgtable_sg(&c->sgt, sg, i) {
+		c->chunk[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, CHUNK_ORDER);
+		KUNIT_ASSERT_NOT_NULL(test, c->chunk[i]);
+		sg_set_page(sg, c->chunk[i], PAGE_SIZE << CHUNK_ORDER, 0);
+		for (j = 0; j < CHUNK_PAGES; j++) {
+			c->pages[i * CHUNK_PAGES + j] = c->chunk[i] + j;
+			*(int *)page_address(c->chunk[i] + j) =
+				i * CHUNK_PAGES + j;
+		}
+	}
+
+	return c;
+}
+
+static void expect_pages(struct kunit *test, struct iosys_map *map, int first,
+			 int step, int count)
+{
+	int i;
+
+	KUNIT_EXPECT_FALSE(test, map->is_iomem);
+	for (i = 0; i < count; i++)
+		KUNIT_EXPECT_EQ(test, *(int *)(map->vaddr + i * PAGE_SIZE),
+				first + i * step);
+}
+
+static void unmap(struct kunit *test, struct iosys_map *map)
+{
+	dma_buf_vunmap_pages(map);
+	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(map));
+}
+
+static void need_mmu(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_MMU))
+		kunit_skip(test, "needs an MMU");
+}
+
+/* May the address be in the direct map? Not where it would hide bugs. */
+static bool linear_allowed(void)
+{
+	return !IS_ENABLED(CONFIG_MMU) ||
+	       !(IS_ENABLED(CONFIG_DMABUF_DEBUG) || IS_ENABLED(CONFIG_KASAN) ||
+		 debug_pagealloc_enabled());
+}
+
+/* Chunks are mapped one behind the other. */
+static void test_sgtable(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct iosys_map map;
+
+	need_mmu(test);
+	KUNIT_ASSERT_EQ(test, 0,
+			dma_buf_vmap_sgtable(&c->sgt, PAGE_KERNEL, &map));
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	expect_pages(test, &map, 0, 1, PAGES);
+	unmap(test, &map);
+}
+
+/* So are those of an array of pages. */
+static void test_pages(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct iosys_map map;
+
+	need_mmu(test);
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(c->pages, PAGES,
+						    PAGE_KERNEL, &map));
+	expect_pages(test, &map, 0, 1, PAGES);
+	unmap(test, &map);
+}
+
+/* Pages in any order: here no page is followed by its successor. */
+static void test_single_pages(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct page *pages[PAGES];
+	struct scatterlist *sg;
+	struct iosys_map map;
+	struct sg_table sgt;
+	int i;
+
+	need_mmu(test);
+	for (i = 0; i < PAGES; i++)
+		pages[i] = c->pages[PAGES - 1 - i];
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(pages, PAGES, PAGE_KERNEL,
+						    &map));
+	expect_pages(test, &map, PAGES - 1, -1, PAGES);
+	unmap(test, &map);
+
+	KUNIT_ASSERT_EQ(test, 0, sg_alloc_table(&sgt, PAGES, GFP_KERNEL));
+	for_each_sgtable_sg(&sgt, sg, i)
+		sg_set_page(sg, pages[i], PAGE_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, 0,
+			dma_buf_vmap_sgtable(&sgt, PAGE_KERNEL, &map));
+	sg_free_table(&sgt);
+	if (!iosys_map_is_null(&map))
+		expect_pages(test, &map, PAGES - 1, -1, PAGES);
+	unmap(test, &map);
+}
+
+/* What looks contiguous where the helper looks may still have a gap. */
+static void test_gap(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct iosys_map map;
+
+	need_mmu(test);
+	c->pages[2] = c->pages[9];
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(c->pages, CHUNK_PAGES,
+						    PAGE_KERNEL, &map));
+	KUNIT_EXPECT_EQ(test, *(int *)(map.vaddr + PAGE_SIZE), 1);
+	KUNIT_EXPECT_EQ(test, *(int *)(map.vaddr + 2 * PAGE_SIZE), 9);
+	KUNIT_EXPECT_EQ(test, *(int *)(map.vaddr + 3 * PAGE_SIZE), 3);
+	unmap(test, &map);
+}
+
+/* One piece of a folio has an address in the direct map, from any page on. */
+static void test_linear(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct iosys_map map;
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(c->pages + 3, 5,
+						    PAGE_KERNEL, &map));
+	KUNIT_EXPECT_EQ(test, map.vaddr == page_address(c->pages[3]),
+			linear_allowed());
+	expect_pages(test, &map, 3, 1, 5);
+	unmap(test, &map);
+}
+
+/* Another protection takes another mapping. */
+static void test_prot(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks(test);
+	struct iosys_map map;
+
+	need_mmu(test);
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(c->pages, CHUNK_PAGES,
+						    PAGE_KERNEL_RO, &map));
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	expect_pages(test, &map, 0, 1, CHUNK_PAGES);
+	unmap(test, &map);
+}
+
+struct folios {
+	struct page *folio[64];
+};
+
+static void free_folios(void *data)
+{
+	struct folios *f = data;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(f->folio); i++)
+		if (f->folio[i])
+			__free_pages(f->folio[i], CHUNK_ORDER);
+}
+
+/* Folios that follow each other may not be taken for one. */
+static void test_folios(struct kunit *test)
+{
+	struct page *pages[CHUNK_PAGES];
+	unsigned long pfn = 0;
+	struct iosys_map map;
+	struct folios *f;
+	int i, j;
+
+	need_mmu(test);
+	f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, free_folios, f));
+	/* of so many two are neighbours */
+	for (i = 0; i < ARRAY_SIZE(f->folio); i++) {
+		f->folio[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, CHUNK_ORDER);
+		KUNIT_ASSERT_NOT_NULL(test, f->folio[i]);
+		for (j = 0; j < i; j++)
+			if (page_to_pfn(f->folio[i]) ==
+			    page_to_pfn(f->folio[j]) + CHUNK_PAGES)
+				pfn = page_to_pfn(f->folio[i]);
+	}
+	if (!pfn)
+		kunit_skip(test, "no folios that follow each other");
+
+	for (i = 0; i < CHUNK_PAGES; i++)
+		pages[i] = pfn_to_page(pfn - 1 + i);
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(pages, CHUNK_PAGES,
+						    PAGE_KERNEL, &map));
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	unmap(test, &map);
+}
+
+static struct kunit_case dma_buf_vmap_pages_cases[] = {
+	KUNIT_CASE(test_sgtable),
+	KUNIT_CASE(test_pages),
+	KUNIT_CASE(test_single_pages),
+	KUNIT_CASE(test_gap),
+	KUNIT_CASE(test_linear),
+	KUNIT_CASE(test_prot),
+	KUNIT_CASE(test_folios),
+	{}
+};
+
+static struct kunit_suite dma_buf_vmap_pages_test_suite = {
+	.name = "dma-buf-vmap-pages",
+	.test_cases = dma_buf_vmap_pages_cases,
+};
+
+/* An exporter whose storage is permanent. */
+static const struct dma_buf_ops mock_managed_ops = {
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.managed_vmap = true,
+	.release = mock_release,
+};
+
+/* An exporter that wants its mapping back. */
+static const struct dma_buf_ops mock_ops = {
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.release = mock_release,
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(vfree_action, vfree, const void *);
+
+/* Has it map two pages of vmalloc space, as if they were pages of its own. */
+static void mock_vmalloc(struct kunit *test, struct mock_exporter *mock)
+{
+	mock->vaddr = vmalloc(2 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, mock->vaddr);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, vfree_action,
+							   mock->vaddr));
+}
+
+static void need_idle(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_64BIT) || !IS_ENABLED(CONFIG_MMU) ||
+	    cpu_dcache_is_aliasing())
+		kunit_skip(test, "mappings in vmalloc space are not kept here");
+}
+
+static void map_and_unmap(struct kunit *test, struct dma_buf *dmabuf)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, mock->vaddr);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+}
+
+/* What vmalloc does when it finds no address space; others may profit, too. */
+static void purge(void)
+{
+	unsigned long freed = 0;
+
+	dma_buf_purge_vmaps(NULL, 0, &freed);
+}
+
+/* The next user gets what the last one had; the exporter does not notice. */
+static void test_kept(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	need_idle(test);
+	mock_vmalloc(test, mock);
+	map_and_unmap(test, dmabuf);
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+	KUNIT_EXPECT_EQ(test, dmabuf->vmapping_counter, 0);
+}
+
+/* Without the flag the exporter has its mapping back at once. */
+static void test_not_kept(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 2);
+}
+
+/* A mapping that is kept goes before the memory does. */
+static void test_kept_release(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	map_and_unmap(test, dmabuf);
+	kunit_release_action(test, mock_put, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	KUNIT_EXPECT_EQ(test, mock->released, 1);
+	KUNIT_EXPECT_FALSE(test, mock->released_mapped);
+}
+
+/* Nor does it outlive it on the list of those that can be given back. */
+static void test_kept_release_list(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock_vmalloc(test, mock);
+	map_and_unmap(test, dmabuf);
+	kunit_release_action(test, mock_put, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	purge();
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+/* It is given back when address space gets short, and made again on demand. */
+static void test_purge(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	unsigned long freed = 0;
+
+	need_idle(test);
+	mock_vmalloc(test, mock);
+	map_and_unmap(test, dmabuf);
+	dma_buf_purge_vmaps(NULL, 0, &freed);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	KUNIT_EXPECT_GE(test, freed, 1);
+
+	purge();
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
+}
+
+/* One that is used is not. */
+static void test_purge_used(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	need_idle(test);
+	mock_vmalloc(test, mock);
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	purge();
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+
+	purge();
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+/* Who needs address space may be about to map this very buffer. */
+static void test_purge_locked(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	need_idle(test);
+	mock_vmalloc(test, mock);
+	map_and_unmap(test, dmabuf);
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	purge();
+	dma_resv_unlock(dmabuf->resv);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+}
+
+/* In the direct map there is nothing to give back. */
+static void test_purge_linear(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	map_and_unmap(test, dmabuf);
+	purge();
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
+}
+
+static struct kunit_case dma_buf_vmap_kept_cases[] = {
+	KUNIT_CASE(test_kept),
+	KUNIT_CASE(test_not_kept),
+	KUNIT_CASE(test_kept_release),
+	KUNIT_CASE(test_kept_release_list),
+	KUNIT_CASE(test_purge),
+	KUNIT_CASE(test_purge_used),
+	KUNIT_CASE(test_purge_locked),
+	KUNIT_CASE(test_purge_linear),
+	{}
+};
+
+static struct kunit_suite dma_buf_vmap_kept_test_suite = {
+	.name = "dma-buf-vmap-kept",
+	.test_cases = dma_buf_vmap_kept_cases,
+};
+
+kunit_test_suites(&dma_buf_vmap_pages_test_suite,
+		  &dma_buf_vmap_kept_test_suite);
+
+#ifdef CONFIG_DMABUF_DEBUG
+static int debug_init(struct kunit *test)
+{
+	need_mmu(test);
+
+	return 0;
+}
+
+/* The exporter gets a mapping back that is no good, and nobody else gets it. */
+static void expect_refused(struct kunit *test, struct dma_buf *dmabuf)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				dma_buf_vmap_unlocked(dmabuf, &map));
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, WARNINGS(1));
+	}
+	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	KUNIT_EXPECT_EQ(test, dmabuf->vmapping_counter, 0);
+}
+
+/* All of a buffer is mapped: nothing to complain about. */
+static void test_debug_whole(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export_size(test, &mock_ops,
+						  2 * PAGE_SIZE);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock_vmalloc(test, mock);
+	map_and_unmap(test, dmabuf);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+/* The mapping ends before the buffer does. */
+static void test_debug_short(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export_size(test, &mock_ops,
+						  3 * PAGE_SIZE);
+
+	mock_vmalloc(test, dmabuf->priv);
+	expect_refused(test, dmabuf);
+}
+
+/* The mapping is large enough, but it does not start at its start. */
+static void test_debug_offset(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export_size(test, &mock_ops,
+						  2 * PAGE_SIZE);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock_vmalloc(test, mock);
+	mock->vaddr += 16;
+	expect_refused(test, dmabuf);
+}
+
+#ifndef MODULE
+KUNIT_DEFINE_ACTION_WRAPPER(free_area, free_vm_area, struct vm_struct *);
+
+/* There is a page missing in the middle. */
+static void test_debug_hole(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export_size(test, &mock_ops,
+						  3 * PAGE_SIZE);
+	struct mock_exporter *mock = dmabuf->priv;
+	phys_addr_t phys = virt_to_phys(mock->vaddr);
+	struct vm_struct *area;
+	unsigned long addr;
+
+	area = get_vm_area(3 * PAGE_SIZE, VM_MAP);
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, free_area, area));
+	addr = (unsigned long)area->addr;
+	KUNIT_ASSERT_EQ(test, 0, vmap_page_range(addr, addr + PAGE_SIZE, phys,
+						 PAGE_KERNEL));
+	addr += 2 * PAGE_SIZE;
+	KUNIT_ASSERT_EQ(test, 0, vmap_page_range(addr, addr + PAGE_SIZE, phys,
+						 PAGE_KERNEL));
+	mock->vaddr = area->addr;
+	expect_refused(test, dmabuf);
+}
+#endif
+
+static struct kunit_case dma_buf_vmap_debug_cases[] = {
+	KUNIT_CASE(test_debug_whole),
+	KUNIT_CASE(test_debug_short),
+	KUNIT_CASE(test_debug_offset),
+#ifndef MODULE
+	KUNIT_CASE(test_debug_hole),
+#endif
+	{}
+};
+
+static struct kunit_suite dma_buf_vmap_debug_test_suite = {
+	.name = "dma-buf-vmap-debug",
+	.init = debug_init,
+	.test_cases = dma_buf_vmap_debug_cases,
+};
+
+kunit_test_suite(dma_buf_vmap_debug_test_suite);
+#endif
+
+MODULE_DESCRIPTION("KUnit tests for kernel mappings of DMA-BUFs");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("DMA_BUF");
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
