@@ -169,7 +169,7 @@ static void test_vunmap_twice(struct kunit *test)
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 	kunit_warning_suppress(test) {
 		dma_buf_vunmap_unlocked(dmabuf, &map);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, WARNINGS(1));
+		EXPECT_WARNINGS(test, 1);
 	}
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 
@@ -190,7 +190,7 @@ static void test_vunmap_other_map(struct kunit *test)
 	iosys_map_set_vaddr_iomem(&other, (void __iomem *)map.vaddr);
 	kunit_warning_suppress(test) {
 		dma_buf_vunmap_unlocked(dmabuf, &other);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, WARNINGS(1));
+		EXPECT_WARNINGS(test, 1);
 	}
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
 
@@ -208,7 +208,7 @@ static void test_release_mapped(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
 	kunit_warning_suppress(test) {
 		kunit_release_action(test, mock_put, dmabuf);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, WARNINGS(1));
+		EXPECT_WARNINGS(test, 1);
 	}
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 	KUNIT_EXPECT_EQ(test, mock->released, 1);
@@ -227,7 +227,7 @@ static void test_vmap_nothing(struct kunit *test)
 				dma_buf_vmap_unlocked(dmabuf, &map));
 		KUNIT_EXPECT_EQ(test, -EINVAL,
 				dma_buf_vmap_unlocked(dmabuf, &map));
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, WARNINGS(2));
+		EXPECT_WARNINGS(test, 2);
 	}
 	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
 }

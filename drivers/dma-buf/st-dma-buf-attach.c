@@ -164,8 +164,7 @@ static void test_attach_importer_ops(struct kunit *test)
 	kunit_warning_suppress(test) {
 		attach = dma_buf_dynamic_attach(dmabuf, NULL, &importer_ops,
 						NULL);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test,
-						      IS_ENABLED(CONFIG_BUG));
+		EXPECT_WARNINGS(test, 1);
 	}
 	KUNIT_EXPECT_PTR_EQ(test, attach, ERR_PTR(-EINVAL));
 

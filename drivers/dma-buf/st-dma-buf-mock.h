@@ -16,8 +16,18 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
-/* A kernel without CONFIG_BUG does not warn. */
-#define WARNINGS(count)	(IS_ENABLED(CONFIG_BUG) ? (count) : 0)
+/*
+ * In a kunit_warning_suppress() block, that each WARN_ON_ONCE() was reached.
+ * Without CONFIG_BUG there are none, and where report_bug() does not know them
+ * they may have been reached before.
+ */
+#if defined(CONFIG_BUG) && defined(__WARN_FLAGS)
+#define EXPECT_WARNINGS(test, count)					\
+	KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, count)
+#else
+#define EXPECT_WARNINGS(test, count)					\
+	KUNIT_EXPECT_LE(test, KUNIT_SUPPRESSED_WARNING_COUNT(), count)
+#endif
 
 /* What the exporter was asked to do, and what it is going to answer. */
 struct mock_exporter {

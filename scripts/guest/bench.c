@@ -48,30 +48,38 @@
 		ret_;							\
 	})
 
-/* A page here and a page there: each is followed by none of the buffer's. */
+#define LIST_LIMIT	"/sys/module/udmabuf/parameters/list_limit"
+
+/* Every second page of a memfd, then the others: no page follows another. */
 static int udmabuf_scattered_alloc(size_t size)
 {
 	size_t page = sysconf(_SC_PAGESIZE), pages, i;
-	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC };
-	int dev, ret;
+	struct udmabuf_create_list *list;
+	int dev, memfd, ret;
 
 	dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-	if (dev < 0)
+	if (dev < 0 || !write_file(LIST_LIMIT, "65536"))
 		return -ENODEV;
 
 	pages = (size + page - 1) / page;
-	create.size = pages * page;
-	create.memfd = CHECK(memfd_create("bench", MFD_ALLOW_SEALING |
-						   MFD_CLOEXEC));
-	CHECK(ftruncate(create.memfd, create.size));
-	CHECK(fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	/* memory comes in the order in which it is asked for */
-	for (i = 0; i < pages; i += 2)
-		CHECK(pwrite(create.memfd, "", 1, i * page));
-	for (i = 1; i < pages; i += 2)
-		CHECK(pwrite(create.memfd, "", 1, i * page));
-	ret = CHECK(ioctl(dev, UDMABUF_CREATE, &create));
-	close(create.memfd);
+	list = calloc(1, sizeof(*list) + pages * sizeof(*list->list));
+	if (!list)
+		return -ENOMEM;
+
+	memfd = CHECK(memfd_create("bench", MFD_ALLOW_SEALING | MFD_CLOEXEC));
+	CHECK(ftruncate(memfd, pages * page));
+	CHECK(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	list->flags = UDMABUF_FLAGS_CLOEXEC;
+	list->count = pages;
+	for (i = 0; i < pages; i++) {
+		list->list[i].memfd = memfd;
+		list->list[i].size = page;
+		list->list[i].offset = page * (2 * i < pages ? 2 * i :
+						       (2 * i - pages) | 1);
+	}
+	ret = CHECK(ioctl(dev, UDMABUF_CREATE_LIST, list));
+	free(list);
+	close(memfd);
 	close(dev);
 
 	return ret;
