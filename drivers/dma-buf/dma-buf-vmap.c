@@ -3,6 +3,7 @@
  * DMA BUF Kernel Mapping Helpers
  */
 
+#include <linux/cacheinfo.h>
 #include <linux/dma-buf-vmap.h>
 #include <linux/export.h>
 #include <linux/io.h>
@@ -38,6 +39,10 @@ static bool run_is_linear(struct page *page, unsigned long count, pgprot_t prot)
 	/* Let an access beyond the end hit the guard page of a mapping. */
 	if (IS_ENABLED(CONFIG_DMABUF_DEBUG) || IS_ENABLED(CONFIG_KASAN) ||
 	    debug_pagealloc_enabled_static())
+		return false;
+
+	/* Nobody looks after the caches of the direct map for the CPU. */
+	if (cpu_dcache_is_aliasing())
 		return false;
 
 	/* This also keeps out memory that was decrypted. */
@@ -139,8 +144,12 @@ static int vmap_any(struct scatterlist *sg, struct page **pages,
 	if (count > min_t(unsigned long, totalram_pages(), INT_MAX))
 		return -ENOMEM;
 
-	/* KMSAN takes a range of physical addresses for I/O memory. */
-	if (!IS_ENABLED(CONFIG_KMSAN) && runs <= count / PAGES_PER_RUN)
+	/*
+	 * KMSAN takes a range of physical addresses for I/O memory. Caches that
+	 * go by virtual addresses would be flushed for each run.
+	 */
+	if (!IS_ENABLED(CONFIG_KMSAN) && !cpu_dcache_is_aliasing() &&
+	    runs <= count / PAGES_PER_RUN)
 		vaddr = vmap_runs(sg, pages, count, prot);
 	else if (sg)
 		vaddr = vmap_sg(sg, count, prot);
