@@ -33,5 +33,6 @@ END {
 	row("`REQBUFS` of 0", "release", large, 1, 0)
 	row("last `close()` of the dma-buf", "close", large, 1, 0)
 	row("bytes of the kernel's for an imported buffer", "held", large, 4, 0)
+	row("bytes kept after `REQBUFS` of 0, until the last `close()`", "kept", large, 4, 0)
 	print ""
 }

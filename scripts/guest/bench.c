@@ -25,6 +25,8 @@
  * copy		to the dma-buf, from a buffer of the driver
  * cycle_copy	the cycle with that copy in it
  * held		memory that the kernel holds for an imported buffer
+ * kept		memory that the kernel keeps for it after REQBUFS of 0, as long as
+ *		the dma-buf is open
  */
 
 #include "dmabuf_exporters.h"
@@ -37,6 +39,7 @@
 #define STREAMED	4
 #define REPEAT		11
 #define FRAMES		9
+#define HELD		4
 
 #define CHECK(call)							\
 	({								\
@@ -88,7 +91,7 @@ static int udmabuf_scattered_alloc(size_t size)
 	return ret;
 }
 
-/* As many huge pages as it takes to hold all buffers of bench_held(). */
+/* As many huge pages as it takes to hold all buffers of bench_memory(). */
 static int udmabuf_huge_alloc(size_t size)
 {
 	if (!write_file(HUGEPAGE_EXTRA, "256"))
@@ -608,40 +611,62 @@ static long free_pages(void)
 	return sum;
 }
 
-/*
- * Four buffers for each size and exporter in one queue, all kept to the end:
- * page tables of a mapping that is gone would serve the next one.
- */
-static void bench_held(unsigned int sizes, const unsigned int (*list)[2])
+/* What the kernel needs for four dma-bufs of each size, which stay open. */
+static unsigned int bench_pages(const char *operation, unsigned int sizes,
+				const unsigned int (*list)[2], int *dmabuf)
 {
-	unsigned int i, s, index = 0, count = 0;
+	bool held = !strcmp(operation, "held");
+	size_t pixel = size / (list[0][0] * list[0][1]);
+	unsigned int i, s, count = 0;
 	const struct exporter *e;
-	int dmabuf[MAX_BUFFERS];
-	size_t smallest = size;
-	long before;
+	long before, taken;
 
-	create(MAX_BUFFERS, V4L2_MEMORY_DMABUF);
 	for (e = exporters + 1; e->name; e++) {
 		if (!usable(e))
 			continue;
 		for (s = 0; s < sizes; s++) {
 			width = list[s][0];
 			height = list[s][1];
-			size = smallest / list[0][0] / list[0][1] *
-			       width * height;
-			for (i = 0; i < 4; i++)
-				dmabuf[count++] = alloc(e);
+			size = pixel * width * height;
+			for (i = 0; i < HELD; i++)
+				dmabuf[count + i] = alloc(e);
 			before = free_pages();
-			while (index < count) {
-				qbuf(index, dmabuf[index]);
-				index++;
+			for (i = 0; i < HELD; i++, count++) {
+				if (!held)
+					create(1, V4L2_MEMORY_DMABUF);
+				qbuf(held ? count : 0, dmabuf[count]);
+				if (held)
+					continue;
+				dequeue_all();
+				release(V4L2_MEMORY_DMABUF);
 			}
-			print("held", e, 4, 0, (before - free_pages()) *
-					       sysconf(_SC_PAGESIZE) / 4);
+			/* somebody else may have freed some meanwhile */
+			taken = before - free_pages();
+			print(operation, e, HELD, 0, taken < 0 ? 0 :
+			      taken * sysconf(_SC_PAGESIZE) / HELD);
 		}
 	}
+	size = pixel * list[0][0] * list[0][1];
+
+	return count;
+}
+
+/*
+ * No dma-buf is closed before the end, and those of "held" are all in one queue:
+ * page tables of a mapping that is gone would serve the next one. For the same
+ * reason "kept" comes second: where REQBUFS of 0 takes a mapping down, there are
+ * enough of these now.
+ */
+static void bench_memory(unsigned int sizes, const unsigned int (*list)[2])
+{
+	int dmabuf[2 * MAX_BUFFERS];
+	unsigned int count;
+
+	create(MAX_BUFFERS, V4L2_MEMORY_DMABUF);
+	count = bench_pages("held", sizes, list, dmabuf);
 	dequeue_all();
 	release(V4L2_MEMORY_DMABUF);
+	count += bench_pages("kept", sizes, list, dmabuf + count);
 	while (count)
 		close(dmabuf[--count]);
 }
@@ -786,8 +811,8 @@ int main(int argc, char **argv)
 	width = sizes[0][0];
 	height = sizes[0][1];
 	set_format();
-	if (wanted("held"))
-		bench_held(4, sizes);
+	if (wanted("held") || wanted("kept"))
+		bench_memory(4, sizes);
 	for (i = 0; i < 4; i++) {
 		width = sizes[i][0];
 		height = sizes[i][1];
