@@ -55,12 +55,56 @@
 
 #define LIST_LIMIT	"/sys/module/udmabuf/parameters/list_limit"
 
-/* The pages of a memfd in an order in which hardly one follows another. */
+struct frame {
+	uint64_t pfn;
+	size_t page;
+};
+
+static int compare_frames(const void *a, const void *b)
+{
+	const struct frame *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
+/* The pages of @memfd in the order in which they lie in memory. */
+static void find_frames(int memfd, size_t pages, struct frame *frames)
+{
+	size_t page = sysconf(_SC_PAGESIZE), i;
+	uint64_t entry;
+	char *mem;
+	int fd;
+
+	mem = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_POPULATE, memfd, 0);
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	for (i = 0; i < pages; i++) {
+		frames[i].page = i;
+		frames[i].pfn = 0;
+		if (mem != MAP_FAILED && fd >= 0 &&
+		    pread(fd, &entry, sizeof(entry), ((uintptr_t)mem / page + i)
+			  * sizeof(entry)) == sizeof(entry))
+			frames[i].pfn = entry & ((1ULL << 55) - 1);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (mem != MAP_FAILED)
+		munmap(mem, pages * page);
+	qsort(frames, pages, sizeof(*frames), compare_frames);
+}
+
+/*
+ * The pages of a memfd, every second as they lie in memory, and then the others:
+ * none follows another. Otherwise chance has a say in how many do, and runs are
+ * cheaper to map than single pages.
+ */
 static int udmabuf_scattered_alloc(size_t size)
 {
-	size_t page = sysconf(_SC_PAGESIZE), pages, i, step;
+	size_t page = sysconf(_SC_PAGESIZE), pages, i;
+	struct udmabuf_create create = { };
 	struct udmabuf_create_list *list;
-	int dev, memfd, ret;
+	int dev, memfd, pinned, ret;
+	struct frame *frames;
 
 	dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 	if (dev < 0 || !write_file(LIST_LIMIT, "65536"))
@@ -68,23 +112,32 @@ static int udmabuf_scattered_alloc(size_t size)
 
 	pages = (size + page - 1) / page;
 	list = calloc(1, sizeof(*list) + pages * sizeof(*list->list));
-	if (!list)
+	frames = calloc(pages, sizeof(*frames));
+	if (!list || !frames)
 		return -ENOMEM;
 
 	memfd = CHECK(memfd_create("bench", MFD_ALLOW_SEALING | MFD_CLOEXEC));
 	CHECK(ftruncate(memfd, pages * page));
 	CHECK(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	/* this moves pages out of the region for CMA */
+	create.memfd = memfd;
+	create.flags = UDMABUF_FLAGS_CLOEXEC;
+	create.size = pages * page;
+	pinned = CHECK(ioctl(dev, UDMABUF_CREATE, &create));
+	find_frames(memfd, pages, frames);
+
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
 	list->count = pages;
-	/* a prime, so that each page comes once if it does not divide them */
-	step = pages % 3571 ? 3571 : 3581;
 	for (i = 0; i < pages; i++) {
 		list->list[i].memfd = memfd;
 		list->list[i].size = page;
-		list->list[i].offset = page * (i * step % pages);
+		list->list[i].offset = page * frames[2 * i < pages ? 2 * i :
+						     (2 * i - pages) | 1].page;
 	}
 	ret = CHECK(ioctl(dev, UDMABUF_CREATE_LIST, list));
+	free(frames);
 	free(list);
+	close(pinned);
 	close(memfd);
 	close(dev);
 
