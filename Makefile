@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # The verbs of this repository; what they do is in scripts/.
 
-KERNELS = $(or $(KERNEL),7.3 6.12)
-ONE     = $(or $(KERNEL),7.3)
-FLAVOUR = release
+KERNELS     = $(or $(KERNEL),7.3 6.12)
+ONE         = $(or $(KERNEL),7.3)
+FLAVOURS    = $(or $(FLAVOUR),release highmem)
+ONE_FLAVOUR = $(or $(FLAVOUR),release)
 export TREE EXPORTER OPERATION SIZE
 
 .PHONY: help setup tree export check kernel test demo bench profile lint shell compare clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
-	@echo 'make test      all tests, one boot for each kernel'
+	@echo 'make test      all tests, two boots for each kernel: as usual, and 32 bits with high memory'
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
 	@echo 'make profile   in which functions of the kernel that goes'
@@ -24,7 +25,8 @@ help:
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=7.3|6.12     without it: both for test, check, lint, compare, bench; else 7.3'
-	@echo 'FLAVOUR=release|debug|base   for kernel, test, shell and profile'
+	@echo 'FLAVOUR=release|debug|highmem|base   for kernel, test, shell and profile; without'
+	@echo '                    it: release and highmem for test, else release'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -42,10 +44,10 @@ check: setup
 	@set -e; for kernel in $(KERNELS); do scripts/series check $$kernel; done
 
 kernel: setup
-	@scripts/kernel $(ONE) $(FLAVOUR)
+	@scripts/kernel $(ONE) $(ONE_FLAVOUR)
 
 test: setup
-	@scripts/test $(FLAVOUR) $(KERNELS)
+	@scripts/test "$(FLAVOURS)" $(KERNELS)
 
 demo: setup
 	@scripts/demo $(ONE)
@@ -54,9 +56,9 @@ lint: setup
 	@scripts/lint $(KERNELS)
 
 shell: setup
-	@scripts/kernel $(ONE) $(FLAVOUR)
-	@scripts/initrd $(ONE) $(FLAVOUR)
-	@scripts/vm $(ONE) $(FLAVOUR) shell
+	@scripts/kernel $(ONE) $(ONE_FLAVOUR)
+	@scripts/initrd $(ONE) $(ONE_FLAVOUR)
+	@scripts/vm $(ONE) $(ONE_FLAVOUR) shell
 
 compare: setup
 	@scripts/compare $(KERNELS)
@@ -65,7 +67,7 @@ bench: setup
 	@scripts/bench $(KERNELS)
 
 profile: setup
-	@scripts/profile $(ONE) $(FLAVOUR)
+	@scripts/profile $(ONE) $(ONE_FLAVOUR)
 
 clean:
 	rm -rf build/* build
