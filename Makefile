@@ -3,7 +3,6 @@
 
 KERNELS     = $(or $(KERNEL),7.3 6.12)
 ONE         = $(or $(KERNEL),7.3)
-FLAVOURS    = $(or $(FLAVOUR),release highmem)
 ONE_FLAVOUR = $(or $(FLAVOUR),release)
 export TREE EXPORTER OPERATION SIZE
 
@@ -11,7 +10,7 @@ export TREE EXPORTER OPERATION SIZE
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
-	@echo 'make test      all tests, two boots for each kernel: as usual, and 32 bits with high memory'
+	@echo 'make test      all tests, one boot for each kernel'
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
 	@echo 'make profile   in which functions of the kernel that goes'
@@ -25,8 +24,7 @@ help:
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=7.3|6.12     without it: both for test, check, lint, compare, bench; else 7.3'
-	@echo 'FLAVOUR=release|debug|highmem|base   for kernel, test, shell and profile; without'
-	@echo '                    it: release and highmem for test, else release'
+	@echo 'FLAVOUR=release|debug|highmem|base   for kernel, test, shell and profile'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -47,7 +45,7 @@ kernel: setup
 	@scripts/kernel $(ONE) $(ONE_FLAVOUR)
 
 test: setup
-	@scripts/test "$(FLAVOURS)" $(KERNELS)
+	@scripts/test $(ONE_FLAVOUR) $(KERNELS)
 
 demo: setup
 	@scripts/demo $(ONE)

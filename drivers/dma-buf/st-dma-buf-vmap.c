@@ -10,6 +10,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-buf-vmap.h>
 #include <linux/dma-resv.h>
+#include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
@@ -43,11 +44,11 @@ static void free_chunks(void *data)
 }
 
 /* A buffer as of the system heap. Each page begins with its number. */
-static struct chunks *alloc_chunks(struct kunit *test)
+static struct chunks *alloc_chunks_from(struct kunit *test, gfp_t gfp)
 {
 	struct scatterlist *sg;
 	struct chunks *c;
-	int i, j;
+	int i, j, number = 0;
 
 	c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, c);
@@ -57,17 +58,23 @@ static struct chunks *alloc_chunks(struct kunit *test)
 			sg_alloc_table(&c->sgt, CHUNKS, GFP_KERNEL));
 
 	for_each_sgtable_sg(&c->sgt, sg, i) {
-		c->chunk[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, CHUNK_ORDER);
+		c->chunk[i] = alloc_pages(gfp | __GFP_COMP, CHUNK_ORDER);
 		KUNIT_ASSERT_NOT_NULL(test, c->chunk[i]);
 		sg_set_page(sg, c->chunk[i], PAGE_SIZE << CHUNK_ORDER, 0);
-		for (j = 0; j < CHUNK_PAGES; j++) {
-			c->pages[i * CHUNK_PAGES + j] = c->chunk[i] + j;
-			*(int *)page_address(c->chunk[i] + j) =
-				i * CHUNK_PAGES + j;
+		for (j = 0; j < CHUNK_PAGES; j++, number++) {
+			c->pages[number] = c->chunk[i] + j;
+			memcpy_to_page(c->pages[number], 0, (char *)&number,
+				       sizeof(number));
 		}
 	}
 
 	return c;
+}
+
+/* The same, in the direct map. */
+static struct chunks *alloc_chunks(struct kunit *test)
+{
+	return alloc_chunks_from(test, GFP_KERNEL);
 }
 
 static void expect_pages(struct kunit *test, struct iosys_map *map, int first,
@@ -211,6 +218,43 @@ static void test_linear(struct kunit *test)
 	unmap(test, &map);
 }
 
+/* High memory has no address in the direct map, though it is contiguous. */
+static void test_highmem(struct kunit *test)
+{
+	struct chunks *c = alloc_chunks_from(test, GFP_HIGHUSER);
+	struct iosys_map map;
+	struct sg_table sgt;
+
+	if (!PageHighMem(c->chunk[0]))
+		kunit_skip(test, "no high memory");
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_pages(c->pages, CHUNK_PAGES,
+						    PAGE_KERNEL, &map));
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	expect_pages(test, &map, 0, 1, CHUNK_PAGES);
+	unmap(test, &map);
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_contig(c->pages, CHUNK_PAGES,
+						     PAGE_KERNEL, &map));
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	expect_pages(test, &map, 0, 1, CHUNK_PAGES);
+	unmap(test, &map);
+
+	KUNIT_ASSERT_EQ(test, 0, sg_alloc_table(&sgt, 1, GFP_KERNEL));
+	sg_set_page(sgt.sgl, c->chunk[0], PAGE_SIZE << CHUNK_ORDER, 0);
+	KUNIT_EXPECT_EQ(test, 0,
+			dma_buf_vmap_sgtable(&sgt, PAGE_KERNEL, &map));
+	sg_free_table(&sgt);
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(map.vaddr));
+	expect_pages(test, &map, 0, 1, CHUNK_PAGES);
+	unmap(test, &map);
+
+	KUNIT_ASSERT_EQ(test, 0,
+			dma_buf_vmap_sgtable(&c->sgt, PAGE_KERNEL, &map));
+	expect_pages(test, &map, 0, 1, PAGES);
+	unmap(test, &map);
+}
+
 /* Another protection takes another mapping. */
 static void test_prot(struct kunit *test)
 {
@@ -281,6 +325,7 @@ static struct kunit_case dma_buf_vmap_pages_cases[] = {
 	KUNIT_CASE(test_single_pages),
 	KUNIT_CASE(test_gap),
 	KUNIT_CASE(test_linear),
+	KUNIT_CASE(test_highmem),
 	KUNIT_CASE(test_prot),
 	KUNIT_CASE(test_folios),
 	{}
@@ -469,6 +514,84 @@ static void test_purge_linear(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
 }
 
+/* What asks for a certain address is not there for modules. */
+#if defined(CONFIG_MMU) && !defined(MODULE)
+static int exhaust_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock->vaddr = vmalloc(2 * PAGE_SIZE);
+	if (!mock->vaddr)
+		return -ENOMEM;
+
+	return mock_vmap(dmabuf, map);
+}
+
+static void exhaust_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	mock_vunmap(dmabuf, map);
+	vfree(map->vaddr);
+}
+
+/* Its mapping is one that it makes and takes down. */
+static const struct dma_buf_ops exhaust_ops = {
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = exhaust_vmap,
+	.vunmap = exhaust_vunmap,
+	.managed_vmap = true,
+	.release = mock_release,
+};
+
+/* Asks for the address space from @start to @end, and for nothing else. */
+static void *vmalloc_there(unsigned long start, unsigned long end)
+{
+	return __vmalloc_node_range(end - start - PAGE_SIZE, 1, start, end,
+				    GFP_KERNEL | __GFP_NOWARN, PAGE_KERNEL, 0,
+				    NUMA_NO_NODE, __builtin_return_address(0));
+}
+
+/*
+ * To fill all of vmalloc space would let others fail that need some meanwhile.
+ * It is as full for one who may only have what a mapping has.
+ */
+static void test_exhausted(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &exhaust_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	unsigned long start, end;
+	struct vm_struct *area;
+	struct iosys_map map;
+	void *vaddr;
+
+	need_idle(test);
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	area = find_vm_area(map.vaddr);
+	start = (unsigned long)map.vaddr;
+	end = start + (area ? area->size : 0);
+
+	/* in use */
+	vaddr = vmalloc_there(start, end);
+	KUNIT_EXPECT_NULL(test, vaddr);
+	vfree(vaddr);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+
+	/* kept */
+	vaddr = vmalloc_there(start, end);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	KUNIT_EXPECT_EQ(test, (unsigned long)vaddr, start);
+
+	/* the next user gets another one */
+	KUNIT_EXPECT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
+	if (iosys_map_is_set(&map))
+		dma_buf_vunmap_unlocked(dmabuf, &map);
+	vfree(vaddr);
+}
+#endif
+
 static struct kunit_case dma_buf_vmap_kept_cases[] = {
 	KUNIT_CASE(test_kept),
 	KUNIT_CASE(test_not_kept),
@@ -478,6 +601,9 @@ static struct kunit_case dma_buf_vmap_kept_cases[] = {
 	KUNIT_CASE(test_purge_used),
 	KUNIT_CASE(test_purge_locked),
 	KUNIT_CASE(test_purge_linear),
+#if defined(CONFIG_MMU) && !defined(MODULE)
+	KUNIT_CASE(test_exhausted),
+#endif
 	{}
 };
 
@@ -543,6 +669,27 @@ static void test_debug_offset(struct kunit *test)
 	struct mock_exporter *mock = dmabuf->priv;
 
 	mock_vmalloc(test, mock);
+	mock->vaddr += PAGE_SIZE;
+	expect_refused(test, dmabuf);
+}
+
+/* The mapping is large enough, but it starts in the middle of a page. */
+static void test_debug_misaligned(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
+	mock_vmalloc(test, mock);
+	mock->vaddr += 16;
+	expect_refused(test, dmabuf);
+}
+
+/* So does one in the direct map, of which nothing else is known. */
+static void test_debug_misaligned_linear(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+
 	mock->vaddr += 16;
 	expect_refused(test, dmabuf);
 }
@@ -580,6 +727,8 @@ static struct kunit_case dma_buf_vmap_debug_cases[] = {
 	KUNIT_CASE(test_debug_whole),
 	KUNIT_CASE(test_debug_short),
 	KUNIT_CASE(test_debug_offset),
+	KUNIT_CASE(test_debug_misaligned),
+	KUNIT_CASE(test_debug_misaligned_linear),
 #if defined(CONFIG_MMU) && !defined(MODULE)
 	KUNIT_CASE(test_debug_hole),
 #endif

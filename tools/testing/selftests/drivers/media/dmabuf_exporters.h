@@ -79,6 +79,13 @@ static inline int cma_heap_alloc(size_t size)
 	return heap_alloc(heaps, size);
 }
 
+static inline int shadow_heap_alloc(size_t size)
+{
+	static const char *const heaps[] = { "shadow", NULL };
+
+	return heap_alloc(heaps, size);
+}
+
 /* The last @size bytes of a memfd, which consists of pages of @page bytes. */
 static inline int udmabuf_from(unsigned int memfd_flags, size_t page,
 			       size_t size)

@@ -7,6 +7,8 @@
  *
  *	modprobe vicodec
  *
+ * What needs the shadow heap as well as root and debugfs is skipped without.
+ *
  * All frames are grey, of one byte per pixel. An I-frame comes uncompressed: it
  * is its own data. A P-frame here is one that changes nothing, block by block:
  * it decodes to a copy of its reference, after a while.
@@ -17,12 +19,16 @@
 #include <sys/wait.h>
 
 #include "../../kselftest_harness.h"
+#include "dmabuf_shadow.h"
 #include "vivid.h"
 
 #define WIDTH		4096
 #define HEIGHT		2160
 #define SIZE		(WIDTH * HEIGHT)
-#define BLOCKS		(SIZE / 64)
+
+/* as large as a buffer of the shadow heap can be, in any case */
+#define SHADOW_WIDTH	1280
+#define SHADOW_HEIGHT	720
 
 /* A block of a P-frame whose 64 coefficients are zero */
 #define UNCHANGED	htonl(0x8000000f)
@@ -44,6 +50,9 @@ struct stream_header {
 
 struct stateless_decoder {
 	int media;
+	unsigned int width;
+	unsigned int height;
+	unsigned int size;
 	uint8_t *noise;
 	struct vivid_queue out;
 	struct vivid_queue cap;
@@ -65,6 +74,44 @@ FIXTURE_VARIANT(reference)
 FIXTURE_VARIANT_ADD(reference, mmap) { .memory = V4L2_MEMORY_MMAP };
 FIXTURE_VARIANT_ADD(reference, dmabuf) { .memory = V4L2_MEMORY_DMABUF };
 
+static void open_decoder(struct __test_metadata *_metadata,
+			 struct stateless_decoder *dec,
+			 unsigned int width, unsigned int height)
+{
+	unsigned int i;
+
+	memset(dec, 0, sizeof(*dec));
+	dec->width = width;
+	dec->height = height;
+	dec->size = width * height;
+	dec->out.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	dec->out.fd = vivid_open("stateless-decoder");
+	if (dec->out.fd == -ENODEV)
+		SKIP(return, "no stateless-decoder");
+	ASSERT_GE(dec->out.fd, 0);
+	dec->media = vivid_open_media(dec->out.fd);
+	ASSERT_GE(dec->media, 0);
+	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	dec->cap.fd = dec->out.fd;
+
+	ASSERT_EQ(0, vivid_set_pix(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS,
+				   width, height));
+	ASSERT_EQ(0, vivid_alloc_mmap(&dec->out, 1));
+	ASSERT_EQ(0, vivid_set_pix(&dec->cap, GREY, width, height));
+
+	dec->noise = malloc(dec->size);
+	ASSERT_NE(NULL, dec->noise);
+	for (i = 0; i < dec->size; i++)
+		dec->noise[i] = rand();
+}
+
+static void close_decoder(struct stateless_decoder *dec)
+{
+	free(dec->noise);
+	close(dec->out.fd);
+	close(dec->media);
+}
+
 /*
  * Two buffers, and the memory of a third, all mapped by the test as well. The
  * dma-bufs are of a kind that stays where it is if the kernel unmaps it too
@@ -75,24 +122,13 @@ FIXTURE_SETUP(reference)
 	struct stateless_decoder *dec = &self->dec;
 	int dmabuf[3], i;
 
-	memset(dec, 0, sizeof(*dec));
-	dec->out.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	dec->out.fd = vivid_open("stateless-decoder");
+	open_decoder(_metadata, dec, WIDTH, HEIGHT);
 	if (dec->out.fd == -ENODEV)
-		SKIP(return, "no stateless-decoder");
-	ASSERT_GE(dec->out.fd, 0);
-	dec->media = vivid_open_media(dec->out.fd);
-	ASSERT_GE(dec->media, 0);
-	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-	dec->cap.fd = dec->out.fd;
+		return;
 	dec->exporter.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	dec->exporter.fd = vivid_open("stateless-decoder");
 	ASSERT_GE(dec->exporter.fd, 0);
 
-	ASSERT_EQ(0, vivid_set_pix(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS,
-				   WIDTH, HEIGHT));
-	ASSERT_EQ(0, vivid_alloc_mmap(&dec->out, 1));
-	ASSERT_EQ(0, vivid_set_pix(&dec->cap, GREY, WIDTH, HEIGHT));
 	if (variant->memory == V4L2_MEMORY_MMAP) {
 		ASSERT_EQ(0, vivid_alloc_mmap(&dec->cap, 2));
 	} else {
@@ -108,21 +144,14 @@ FIXTURE_SETUP(reference)
 	}
 	ASSERT_EQ(0, vivid_streamon(&dec->out));
 	ASSERT_EQ(0, vivid_streamon(&dec->cap));
-
-	dec->noise = malloc(SIZE);
-	ASSERT_NE(NULL, dec->noise);
-	for (i = 0; i < SIZE; i++)
-		dec->noise[i] = rand();
 }
 
 FIXTURE_TEARDOWN(reference)
 {
 	struct stateless_decoder *dec = &self->dec;
 
-	free(dec->noise);
 	close(dec->exporter.fd);
-	close(dec->out.fd);
-	close(dec->media);
+	close_decoder(dec);
 }
 
 /*
@@ -135,8 +164,8 @@ static int make_request(struct stateless_decoder *dec, unsigned int size,
 	struct v4l2_ctrl_fwht_params params = {
 		.backward_ref_ts = reference * 1000ULL,
 		.version = V4L2_FWHT_VERSION,
-		.width = WIDTH,
-		.height = HEIGHT,
+		.width = dec->width,
+		.height = dec->height,
 		.flags = reference ? GREY_FLAGS : I_FRAME_FLAGS,
 	};
 	struct v4l2_ext_control ctrl = {
@@ -199,32 +228,29 @@ static int decode_noise(struct stateless_decoder *dec, unsigned int usec)
 	ret = vivid_qbuf(&dec->cap, 0);
 	if (ret)
 		return ret;
-	memcpy(dec->out.mem[0], dec->noise, SIZE);
-	request = make_request(dec, SIZE, usec, 0);
+	memcpy(dec->out.mem[0], dec->noise, dec->size);
+	request = make_request(dec, dec->size, usec, 0);
 	if (request < 0)
 		return request;
 	ret = v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
-	if (!ret)
-		ret = finish_request(dec, request);
-	if (!ret && memcmp(dec->cap.mem[0], dec->noise, SIZE))
-		ret = -EILSEQ;
 
-	return ret;
+	return ret ? ret : finish_request(dec, request);
 }
 
 /* Makes a request to decode the same into the second, from the first. */
 static int make_copy(struct stateless_decoder *dec, unsigned int usec)
 {
+	unsigned int i, blocks = dec->size / 64;
 	uint32_t *data = dec->out.mem[0];
-	int i, ret;
+	int ret;
 
 	ret = vivid_qbuf(&dec->cap, 1);
 	if (ret)
 		return ret;
-	for (i = 0; i < BLOCKS; i++)
+	for (i = 0; i < blocks; i++)
 		data[i] = UNCHANGED;
 
-	return make_request(dec, BLOCKS * sizeof(*data), usec + 1, usec);
+	return make_request(dec, blocks * sizeof(*data), usec + 1, usec);
 }
 
 /* Takes the first buffer's memory away: remove it, or queue it with another. */
@@ -254,6 +280,7 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	pid_t pid;
 
 	ASSERT_EQ(0, decode_noise(dec, 1));
+	ASSERT_EQ(0, memcmp(dec->cap.mem[0], dec->noise, SIZE));
 	request = make_copy(dec, 1);
 	ASSERT_GE(request, 0);
 
@@ -279,6 +306,83 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	ASSERT_EQ(0, status);
 	ASSERT_EQ(0, finish_request(dec, request));
 	ASSERT_EQ(0, memcmp(dec->cap.mem[1], dec->noise, SIZE));
+}
+
+FIXTURE(shadow)
+{
+	struct stateless_decoder dec;
+	int dmabuf[2];
+	uint8_t *device;
+};
+
+/* Buffers that show poison where the CPU has not begun to access them. */
+FIXTURE_SETUP(shadow)
+{
+	struct stateless_decoder *dec = &self->dec;
+	int i;
+
+	if (access(SHADOW_DIR, R_OK))
+		SKIP(return, "no " SHADOW_DIR);
+
+	open_decoder(_metadata, dec, SHADOW_WIDTH, SHADOW_HEIGHT);
+	if (dec->out.fd == -ENODEV)
+		return;
+	self->device = malloc(dec->size);
+	ASSERT_NE(NULL, self->device);
+	for (i = 0; i < 2; i++) {
+		self->dmabuf[i] = shadow_heap_alloc(dec->size);
+		ASSERT_GE(self->dmabuf[i], 0);
+	}
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&dec->cap, 2, self->dmabuf,
+					dec->size));
+	ASSERT_EQ(0, vivid_streamon(&dec->out));
+	ASSERT_EQ(0, vivid_streamon(&dec->cap));
+}
+
+FIXTURE_TEARDOWN(shadow)
+{
+	int i;
+
+	close_decoder(&self->dec);
+	for (i = 0; i < 2; i++)
+		close(self->dmabuf[i]);
+	free(self->device);
+}
+
+/*
+ * A reference that is back with user space is read all the same, as devices see
+ * it by then: here something else than what was decoded.
+ */
+TEST_F_TIMEOUT(shadow, dequeued, 60)
+{
+	struct stateless_decoder *dec = &self->dec;
+	unsigned int i;
+	int request;
+
+	ASSERT_EQ(0, decode_noise(dec, 1));
+	EXPECT_STREQ("1 1 0 0", shadow_counts(self->dmabuf[0]));
+	EXPECT_TRUE(is_filled(dec->cap.mem[0], SHADOW_POISON, dec->size));
+	ASSERT_EQ(0, shadow_device_read(self->dmabuf[0], self->device,
+					dec->size));
+	EXPECT_EQ(0, memcmp(self->device, dec->noise, dec->size));
+
+	for (i = 0; i < dec->size; i++)
+		dec->noise[i] = ~dec->noise[i];
+	ASSERT_EQ(0, shadow_device_write(self->dmabuf[0], dec->noise,
+					 dec->size));
+	request = make_copy(dec, 1);
+	ASSERT_GE(request, 0);
+	ASSERT_EQ(0, ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	ASSERT_EQ(0, finish_request(dec, request));
+	ASSERT_EQ(0, shadow_device_read(self->dmabuf[1], self->device,
+					dec->size));
+	EXPECT_EQ(0, memcmp(self->device, dec->noise, dec->size)) {
+		TH_LOG("the copy is%s poison",
+		       is_filled(self->device, SHADOW_POISON, dec->size) ?
+		       "" : " not");
+	}
+	EXPECT_STREQ("2 2 0 0", shadow_counts(self->dmabuf[0]));
+	EXPECT_STREQ("1 1 0 0", shadow_counts(self->dmabuf[1]));
 }
 
 /*

@@ -168,11 +168,16 @@ static inline int vivid_set_output(int fd, const char *name)
 	return -ENOENT;
 }
 
+/* Only a change of the timings resets what is cropped and composed. */
 static inline int vivid_set_timings(int fd)
 {
 	struct v4l2_dv_timings timings = V4L2_DV_BT_CEA_640X480P59_94;
+	struct v4l2_dv_timings other = V4L2_DV_BT_CEA_720X480P59_94;
+	int ret;
 
-	return v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
+	ret = v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &other);
+
+	return ret ? ret : v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
 }
 
 /* No padding: -EINVAL if the driver wants another format or size */

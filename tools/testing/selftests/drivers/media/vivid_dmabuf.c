@@ -38,6 +38,9 @@
 #define LOOP_HEIGHT	480
 #define LOOP_SIZE	(WIDTH * LOOP_HEIGHT * PIXEL)
 
+/* the largest chunk that the system heap has */
+#define HIGHMEM_CHUNK	(1024 * 1024)
+
 /*
  * The picture comes round after WIDTH / STEP frames. That many can be lost on a
  * busy machine, less what could be left over in the buffers.
@@ -96,6 +99,46 @@ static int attached(const int *dmabuf)
 	return count;
 }
 
+/* Returns what /proc/meminfo has for @name, in bytes, or 0. */
+static unsigned long long mem_info(const char *name)
+{
+	unsigned long long kilobytes = 0;
+	char line[80];
+	FILE *file;
+
+	file = fopen("/proc/meminfo", "r");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, strlen(name)))
+			sscanf(line + strlen(name), ": %llu", &kilobytes);
+	fclose(file);
+
+	return kilobytes << 10;
+}
+
+/*
+ * The system heap takes high memory if there is some, which the kernel has no
+ * address for until somebody maps it.
+ */
+static int highmem_alloc(size_t size)
+{
+	unsigned long long before = mem_info("HighFree");
+	int dmabuf;
+
+	if (!before)
+		return -ENODEV;
+
+	/* Single pages may come from a store that is not counted as free. */
+	dmabuf = system_heap_alloc(size);
+	if (dmabuf >= 0 && mem_info("HighFree") + size / 2 > before) {
+		close(dmabuf);
+		return -EIO;
+	}
+
+	return dmabuf;
+}
+
 static int vim2m_alloc(size_t size)
 {
 	return vivid_alloc_export("vim2m", size);
@@ -127,7 +170,9 @@ FIXTURE_VARIANT(import)
 };
 
 FIXTURE_VARIANT_ADD(import, system_heap) { .alloc = system_heap_alloc };
+FIXTURE_VARIANT_ADD(import, highmem) { .alloc = highmem_alloc };
 FIXTURE_VARIANT_ADD(import, cma_heap) { .alloc = cma_heap_alloc };
+FIXTURE_VARIANT_ADD(import, shadow_heap) { .alloc = shadow_heap_alloc };
 FIXTURE_VARIANT_ADD(import, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(import, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
 FIXTURE_VARIANT_ADD(import, vgem) { .alloc = vgem_alloc };
@@ -592,6 +637,55 @@ TEST_F(queue, io_memory)
 	EXPECT_EQ(0, dmabuf_attachments(vram, &cpu_only));
 	EXPECT_EQ(0, vivid_free(&self->q));
 	close(vram);
+}
+
+/* A single chunk of high memory is contiguous, but has no address either. */
+TEST_F(queue, highmem)
+{
+	uint8_t *reference;
+	int both[2], i;
+
+	both[0] = highmem_alloc(HIGHMEM_CHUNK);
+	if (both[0] == -ENODEV)
+		SKIP(return, "no high memory");
+	ASSERT_GE(both[0], 0);
+	both[1] = both[0];
+
+	reference = malloc(CAPTURE_SIZE);
+	ASSERT_NE(NULL, reference);
+	ASSERT_EQ(0, vivid_free(&self->q));
+	ASSERT_EQ(0, vivid_alloc_mmap(&self->q, 2));
+	ASSERT_EQ(0, vivid_take_pictures(&self->q));
+	memcpy(reference, self->q.mem[0], CAPTURE_SIZE);
+	ASSERT_EQ(0, vivid_free(&self->q));
+
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, both, CAPTURE_SIZE));
+	ASSERT_EQ(0, vivid_poison(&self->q, 0));
+	ASSERT_EQ(0, vivid_take_pictures(&self->q));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(0, memcmp(reference, self->q.mem[i], CAPTURE_SIZE));
+	EXPECT_EQ(0, vivid_free(&self->q));
+	close(both[0]);
+	free(reference);
+}
+
+/* Where there is more memory than addresses, these can run out. */
+TEST_F(queue, no_addresses)
+{
+	unsigned long long size = mem_info("VmallocTotal");
+	int dmabuf, cpu_only;
+
+	if (!size || size > mem_info("HighFree"))
+		SKIP(return, "addresses do not run out");
+	dmabuf = system_heap_alloc(size);
+	ASSERT_GE(dmabuf, 0);
+
+	self->q.dmabuf[0] = dmabuf;
+	EXPECT_EQ(-ENOMEM, vivid_qbuf(&self->q, 0));
+	EXPECT_EQ(0, dmabuf_attachments(dmabuf, &cpu_only));
+	self->q.dmabuf[0] = self->dmabuf[0];
+	EXPECT_EQ(0, vivid_qbuf(&self->q, 0));
+	close(dmabuf);
 }
 
 /* Tracing sees an attachment that has no device come and go. */

@@ -6,11 +6,12 @@
  * Nothing here does DMA, but a mapping for DMA there is: vivid makes one for
  * each buffer that it imports with the dma-contig allocator. A bounce buffer in
  * between shows what is synced. It has what was in memory when the dma-buf was
- * mapped, and what a device would have written is in there.
+ * mapped, and what a device would have written is in there. How often it is
+ * synced, and which way, the trace events of the DMA API tell.
  *
- * Needs root, debugfs, a bounce buffer for each mapping, and nobody else who
- * takes or frees such buffers at the time. Instance 0 of vivid with the default
- * allocator, instance 3 with dma-contig:
+ * Needs root, debugfs, tracefs, a bounce buffer for each mapping, and nobody
+ * else who takes or frees such buffers at the time. Instance 0 of vivid with
+ * the default allocator, instance 3 with dma-contig:
  *
  *	swiotlb=force
  *	modprobe vivid n_devs=4 allocators=0,0,0,1 cache_hints=0,0,0,1
@@ -26,8 +27,10 @@
 #define SIDE		128U
 #define SIZE		(SIDE * SIDE * 4)
 
+#define FRAMES		8
+
 #define INSTANCE	"/sys/kernel/tracing/instances/vivid_dmabuf_sync"
-#define EVENT		INSTANCE "/events/dma/dma_sync_sg_for_device/enable"
+#define EVENTS		INSTANCE "/events/dma/"
 
 #define BOUNCE_USED	"/sys/kernel/debug/swiotlb/io_tlb_used"
 #define BOUNCE_SLOT	2048
@@ -72,31 +75,54 @@ static int open_node(const char *name, enum v4l2_buf_type type)
 	return fd;
 }
 
-/* A buffer that vivid allocated with dma-contig, in memory that is cached. */
-static int dma_contig_alloc(size_t size)
+/* A buffer that vivid allocated. The dma-buf keeps it, the queue need not. */
+static int node_alloc(const char *name, unsigned int flags)
 {
 	struct v4l2_requestbuffers req = {
 		.count = 1,
 		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 		.memory = V4L2_MEMORY_MMAP,
-		.flags = V4L2_MEMORY_FLAG_NON_COHERENT,
+		.flags = flags,
 	};
 	struct vivid_queue q = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
 	int ret;
 
-	q.fd = open_node("vivid-003-vid-cap", q.type);
+	q.fd = open_node(name, q.type);
 	if (q.fd < 0)
 		return q.fd;
 
 	ret = v4l2_ioctl(q.fd, VIDIOC_REQBUFS, &req);
-	if (!ret && !(req.flags & V4L2_MEMORY_FLAG_NON_COHERENT))
+	if (!ret && req.flags != flags)
 		ret = -EINVAL;
 	if (!ret)
 		ret = vivid_export(&q, 0);
-	/* the dma-buf keeps the buffer */
 	close(q.fd);
 
 	return ret;
+}
+
+/* in memory that is cached */
+static int dma_contig_alloc(size_t size)
+{
+	return node_alloc("vivid-003-vid-cap", V4L2_MEMORY_FLAG_NON_COHERENT);
+}
+
+static int vmalloc_alloc(size_t size)
+{
+	return node_alloc("vivid-000-vid-cap", 0);
+}
+
+/*
+ * Each CPU takes bounce buffers from a place of its own. dma-contig wants those
+ * of scattered pages to lie one behind the other.
+ */
+static void stay_on_cpu(struct __test_metadata *_metadata)
+{
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(sched_getcpu(), &cpu);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
 }
 
 FIXTURE(sync)
@@ -117,6 +143,7 @@ FIXTURE_VARIANT_ADD(sync, system_heap) { .alloc = system_heap_alloc };
 FIXTURE_VARIANT_ADD(sync, cma_heap) { .alloc = cma_heap_alloc };
 FIXTURE_VARIANT_ADD(sync, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(sync, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
+FIXTURE_VARIANT_ADD(sync, vmalloc) { .alloc = vmalloc_alloc };
 FIXTURE_VARIANT_ADD(sync, dma_contig) {
 	.alloc = dma_contig_alloc,
 	.own = 1,
@@ -124,16 +151,7 @@ FIXTURE_VARIANT_ADD(sync, dma_contig) {
 
 FIXTURE_SETUP(sync)
 {
-	cpu_set_t cpu;
-
-	/*
-	 * Each CPU takes bounce buffers from a place of its own. dma-contig
-	 * wants those of scattered pages to lie one behind the other.
-	 */
-	CPU_ZERO(&cpu);
-	CPU_SET(sched_getcpu(), &cpu);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
-
+	stay_on_cpu(_metadata);
 	self->device.fd = -1;
 	self->dmabuf = variant->alloc(SIZE);
 	if (self->dmabuf == -ENODEV)
@@ -179,28 +197,197 @@ static bool map_for_device(struct __test_metadata *_metadata,
 	return true;
 }
 
-/* How many mappings for a device that reads were synced for it, and others. */
-static bool read_trace(unsigned int *to_device, unsigned int *others)
+/* What the DMA API tells of a mapping that vivid has */
+struct mapping {
+	char direction[16];
+	unsigned long long addr;
+};
+
+/* How often a mapping was synced for the CPU and for its device, and others */
+struct syncs {
+	unsigned int cpu;
+	unsigned int device;
+	unsigned int wrong;	/* direction or order */
+	unsigned int other_cpu;
+	unsigned int other_device;
+};
+
+static bool trace_start(void)
 {
+	rmdir(INSTANCE);
+
+	return !mkdir(INSTANCE, 0700) &&
+	       write_file(EVENTS "dma_map_sg/enable", "1") &&
+	       write_file(EVENTS "dma_sync_sg_for_cpu/enable", "1") &&
+	       write_file(EVENTS "dma_sync_sg_for_device/enable", "1");
+}
+
+static bool trace_clear(void)
+{
+	FILE *trace = fopen(INSTANCE "/trace", "w");
+
+	return trace && !fclose(trace);
+}
+
+/* Whether a line of the trace has the event @name, and for which mapping */
+static bool is_event(const char *line, const char *name, struct mapping *m)
+{
+	const char *event, *dir, *addr;
+	char start[64];
+
+	snprintf(start, sizeof(start), " %s: vivid", name);
+	event = strstr(line, start);
+	if (!event)
+		return false;
+	dir = strstr(event, " dir=");
+	addr = strstr(event, " dma_addrs={");
+
+	return dir && sscanf(dir, " dir=%15s", m->direction) == 1 &&
+	       addr && sscanf(addr, " dma_addrs={%llx", &m->addr) == 1;
+}
+
+/* The mapping that was made last since the trace was started */
+static bool trace_mapping(struct mapping *m)
+{
+	bool found = false;
+	struct mapping any;
 	char line[4096];
 	FILE *trace;
 
 	trace = fopen(INSTANCE "/trace", "r");
 	if (!trace)
 		return false;
-	*to_device = 0;
-	*others = 0;
 	while (fgets(line, sizeof(line), trace)) {
-		if (!strstr(line, " dma_sync_sg_for_device: vivid"))
+		if (is_event(line, "dma_map_sg", &any)) {
+			*m = any;
+			found = true;
+		}
+	}
+	fclose(trace);
+
+	return found;
+}
+
+/* @m: what to count, all else is other, or NULL */
+static bool trace_syncs(const struct mapping *m, struct syncs *syncs)
+{
+	struct mapping any;
+	bool cpu, device;
+	char line[4096];
+	FILE *trace;
+
+	memset(syncs, 0, sizeof(*syncs));
+	trace = fopen(INSTANCE "/trace", "r");
+	if (!trace)
+		return false;
+	while (fgets(line, sizeof(line), trace)) {
+		cpu = is_event(line, "dma_sync_sg_for_cpu", &any);
+		device = !cpu &&
+			 is_event(line, "dma_sync_sg_for_device", &any);
+		if (!m || any.addr != m->addr) {
+			syncs->other_cpu += cpu;
+			syncs->other_device += device;
 			continue;
-		if (strstr(line, " dir=TO_DEVICE "))
-			++*to_device;
-		else
-			++*others;
+		}
+		syncs->cpu += cpu;
+		syncs->device += device;
+		if ((cpu || device) && strcmp(any.direction, m->direction))
+			syncs->wrong++;
+		if (cpu && syncs->device)
+			syncs->wrong++;
 	}
 	fclose(trace);
 
 	return true;
+}
+
+static bool is_to_device(const struct mapping *m)
+{
+	return !strcmp(m->direction, "TO_DEVICE");
+}
+
+/*
+ * Maps the dma-buf as map_for_device() does, while the events are traced, and
+ * tells how it is mapped. Returns false to skip the test.
+ */
+static bool map_traced(struct __test_metadata *_metadata,
+		       struct vivid_queue *q, const char *name, int dmabuf,
+		       struct mapping *m)
+{
+	if (!trace_start())
+		SKIP(return false, "no trace events of the DMA API");
+	if (!map_for_device(_metadata, q, name, dmabuf))
+		return false;
+	ASSERT_TRUE(trace_mapping(m));
+	ASSERT_EQ(q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT, is_to_device(m));
+
+	return true;
+}
+
+/*
+ * The CPU fills buffers of the queue, or reads them. Whoever has the buffer 0
+ * mapped, or all if they are one dma-buf, is synced once for each frame.
+ *
+ * @m: this mapping, or NULL if there is none
+ * @own: how many mappings else there are, which devices write to
+ */
+static void count_frames(struct __test_metadata *_metadata,
+			 struct vivid_queue *q, const struct mapping *m,
+			 unsigned int own)
+{
+	bool writes = q->type == V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	unsigned int i, index = 0;
+	struct syncs syncs;
+	bool mapped;
+
+	/* vivid keeps the last frame of the output until it has another */
+	if (!writes)
+		ASSERT_EQ(0, vivid_qbuf(q, 1));
+
+	for (i = 0; i < FRAMES; i++) {
+		ASSERT_TRUE(trace_clear());
+		ASSERT_EQ(0, vivid_qbuf(q, index));
+		if (!i)
+			ASSERT_EQ(0, vivid_streamon(q));
+		ASSERT_EQ(writes ? index : !index, vivid_dqbuf(q));
+		ASSERT_TRUE(trace_syncs(m, &syncs));
+
+		mapped = m && (q->memory == V4L2_MEMORY_DMABUF || !index);
+		EXPECT_EQ(mapped && !is_to_device(m), syncs.cpu);
+		EXPECT_EQ(mapped && writes, syncs.device);
+		EXPECT_EQ(0, syncs.wrong);
+		EXPECT_EQ(own, syncs.other_cpu);
+		/* a device that writes to it need not know that it was read */
+		if (writes || !own)
+			EXPECT_EQ(own, syncs.other_device);
+
+		if (!writes)
+			index = !index;
+	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+/* The same for a dma-buf that instance 0 imports to fill it and to read it */
+static void count_imported(struct __test_metadata *_metadata, int dmabuf,
+			   const struct mapping *m, unsigned int own)
+{
+	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct vivid_queue out = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT };
+	int both[2] = { dmabuf, dmabuf };
+
+	cap.fd = open_node("vivid-000-vid-cap", cap.type);
+	ASSERT_GE(cap.fd, 0);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
+	count_frames(_metadata, &cap, m, own);
+	EXPECT_EQ(0, vivid_free(&cap));
+	close(cap.fd);
+
+	out.fd = open_node("vivid-000-vid-out", out.type);
+	ASSERT_GE(out.fd, 0);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, 2, both, SIZE));
+	count_frames(_metadata, &out, m, own);
+	EXPECT_EQ(0, vivid_free(&out));
+	close(out.fd);
 }
 
 /*
@@ -211,12 +398,13 @@ TEST_F(sync, to_device)
 {
 	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
 	int both[2] = { self->dmabuf, self->dmabuf };
-	unsigned int to_device, others;
+	struct mapping mapping;
+	struct syncs syncs;
 	uint8_t *picture;
 
 	self->device.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	if (!map_for_device(_metadata, &self->device, "vivid-003-vid-out",
-			    self->dmabuf))
+	if (!map_traced(_metadata, &self->device, "vivid-003-vid-out",
+			self->dmabuf, &mapping))
 		return;
 
 	/* A camera without DMA takes a picture, twice for comparison. */
@@ -248,16 +436,15 @@ TEST_F(sync, to_device)
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_READ));
 
 	/* What the device would read cannot be seen, only that it is synced. */
-	rmdir(INSTANCE);
-	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
-	ASSERT_TRUE(write_file(EVENT, "1"));
+	ASSERT_TRUE(trace_clear());
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_RW));
 	memset(self->mem, 0xc3, SIZE);
 	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_RW));
-	ASSERT_TRUE(write_file(EVENT, "0"));
-	ASSERT_TRUE(read_trace(&to_device, &others));
-	EXPECT_EQ(1U, to_device);
-	EXPECT_EQ(variant->own, others);
+	ASSERT_TRUE(trace_syncs(&mapping, &syncs));
+	EXPECT_EQ(0, syncs.cpu);
+	EXPECT_EQ(1, syncs.device);
+	EXPECT_EQ(0, syncs.wrong);
+	EXPECT_EQ(variant->own, syncs.other_device);
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE));
 
 	EXPECT_EQ(0, vivid_free(&cap));
@@ -294,6 +481,146 @@ TEST_F(sync, from_device)
 	ASSERT_EQ(0, vivid_free(&self->device));
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE / 2));
 	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, POISON, SIZE / 2));
+}
+
+/* Frames that the CPU fills or reads while a device is going to read these */
+TEST_F(sync, frames_to_device)
+{
+	struct mapping mapping;
+
+	self->device.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	if (!map_traced(_metadata, &self->device, "vivid-003-vid-out",
+			self->dmabuf, &mapping))
+		return;
+	count_imported(_metadata, self->dmabuf, &mapping, variant->own);
+	EXPECT_EQ(0, vivid_free(&self->device));
+}
+
+/* ... or is going to write to them */
+TEST_F(sync, frames_from_device)
+{
+	struct mapping mapping;
+
+	self->device.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	if (!map_traced(_metadata, &self->device, "vivid-003-vid-cap",
+			self->dmabuf, &mapping))
+		return;
+	count_imported(_metadata, self->dmabuf, &mapping, variant->own);
+	EXPECT_EQ(0, vivid_free(&self->device));
+}
+
+/* Where no device has it mapped any more there is nothing to sync. */
+TEST_F(sync, frames_unmapped)
+{
+	struct mapping mapping;
+
+	self->device.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	if (!map_traced(_metadata, &self->device, "vivid-003-vid-cap",
+			self->dmabuf, &mapping))
+		return;
+	ASSERT_EQ(0, vivid_free(&self->device));
+	count_imported(_metadata, self->dmabuf, NULL, variant->own);
+}
+
+/*
+ * videobuf2 takes the capture queue of instance 3 for that of a device, and has
+ * the buffer mapped. It is vivid that tells of the CPU that fills it.
+ */
+TEST_F(sync, frames_of_driver)
+{
+	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	int both[2] = { self->dmabuf, self->dmabuf };
+	struct mapping mapping;
+
+	self->device.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	if (!map_traced(_metadata, &self->device, "vivid-003-vid-out",
+			self->dmabuf, &mapping))
+		return;
+
+	cap.fd = open_node("vivid-003-vid-cap", cap.type);
+	ASSERT_GE(cap.fd, 0);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
+	count_frames(_metadata, &cap, &mapping, variant->own + 1);
+	EXPECT_EQ(0, vivid_free(&cap));
+	EXPECT_EQ(0, vivid_free(&self->device));
+	close(cap.fd);
+}
+
+FIXTURE(sync_own)
+{
+	struct vivid_queue cpu;
+	struct vivid_queue device;
+	int dmabuf;
+};
+
+/* The queues of the CPU and of the device */
+FIXTURE_VARIANT(sync_own)
+{
+	enum v4l2_buf_type cpu;
+	enum v4l2_buf_type device;
+};
+
+FIXTURE_VARIANT_ADD(sync_own, write_to_device) {
+	.cpu = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	.device = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+};
+
+FIXTURE_VARIANT_ADD(sync_own, write_from_device) {
+	.cpu = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	.device = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+};
+
+FIXTURE_VARIANT_ADD(sync_own, read_to_device) {
+	.cpu = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+	.device = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+};
+
+FIXTURE_VARIANT_ADD(sync_own, read_from_device) {
+	.cpu = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+	.device = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+};
+
+FIXTURE_SETUP(sync_own)
+{
+	bool capture = variant->cpu == V4L2_BUF_TYPE_VIDEO_CAPTURE;
+
+	stay_on_cpu(_metadata);
+	self->device.fd = -1;
+	self->device.type = variant->device;
+	self->dmabuf = -1;
+	self->cpu.type = variant->cpu;
+	self->cpu.fd = open_node(capture ? "vivid-000-vid-cap" :
+				 "vivid-000-vid-out", self->cpu.type);
+	if (self->cpu.fd == -ENODEV)
+		SKIP(return, "no instance 0 of vivid");
+	ASSERT_GE(self->cpu.fd, 0);
+	ASSERT_EQ(0, vivid_alloc_mmap(&self->cpu, 2));
+	ASSERT_EQ(SIZE, self->cpu.size);
+	self->dmabuf = vivid_export(&self->cpu, 0);
+	ASSERT_GE(self->dmabuf, 0);
+}
+
+FIXTURE_TEARDOWN(sync_own)
+{
+	close(self->device.fd);
+	close(self->dmabuf);
+	close(self->cpu.fd);
+	rmdir(INSTANCE);
+}
+
+/* The CPU accesses what vivid has allocated, and a device has imported it. */
+TEST_F(sync_own, frames)
+{
+	bool capture = variant->device == V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	struct mapping mapping;
+
+	if (!map_traced(_metadata, &self->device, capture ?
+			"vivid-003-vid-cap" : "vivid-003-vid-out",
+			self->dmabuf, &mapping))
+		return;
+	count_frames(_metadata, &self->cpu, &mapping, 0);
+	EXPECT_EQ(0, vivid_free(&self->device));
+	count_frames(_metadata, &self->cpu, NULL, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether the shadow heap of dma-bufs shows what a program did wrong with
+ * DMA_BUF_IOCTL_SYNC, and leaves alone who did it right.
+ *
+ * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW.
+ */
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_shadow.h"
+#include "vivid.h"
+
+/* the size of a picture, longer than one segment of a mapping */
+#define SIZE		(640U * 360 * 4)
+#define HALF		(SIZE / 2)
+
+struct buffer {
+	int dmabuf;
+	uint8_t *mem;
+	uint8_t *device;
+};
+
+FIXTURE(shadow)
+{
+	struct buffer buf;
+};
+
+FIXTURE_SETUP(shadow)
+{
+	if (access(SHADOW_DIR, R_OK))
+		SKIP(return, "no " SHADOW_DIR);
+
+	self->buf.device = malloc(SIZE);
+	ASSERT_NE(NULL, self->buf.device);
+	self->buf.dmabuf = shadow_heap_alloc(SIZE);
+	ASSERT_GE(self->buf.dmabuf, 0);
+	self->buf.mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			     self->buf.dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, self->buf.mem);
+}
+
+FIXTURE_TEARDOWN(shadow)
+{
+	munmap(self->buf.mem, SIZE);
+	close(self->buf.dmabuf);
+	free(self->buf.device);
+}
+
+static void device_fill(struct __test_metadata *_metadata,
+			struct buffer *buf, uint8_t byte)
+{
+	memset(buf->device, byte, SIZE);
+	ASSERT_EQ(0, shadow_device_write(buf->dmabuf, buf->device, SIZE));
+}
+
+/* Is this what devices see in the first and in the second half? */
+static bool device_has(struct buffer *buf, uint8_t first, uint8_t second)
+{
+	return !shadow_device_read(buf->dmabuf, buf->device, SIZE) &&
+	       is_filled(buf->device, first, HALF) &&
+	       is_filled(buf->device + HALF, second, HALF);
+}
+
+static bool cpu_has(struct buffer *buf, uint8_t first, uint8_t second)
+{
+	return is_filled(buf->mem, first, HALF) &&
+	       is_filled(buf->mem + HALF, second, HALF);
+}
+
+/* Who does not sync reads poison, and what it writes gets nowhere. */
+TEST_F(shadow, without_sync)
+{
+	device_fill(_metadata, &self->buf, 1);
+	EXPECT_TRUE(cpu_has(&self->buf, SHADOW_POISON, SHADOW_POISON));
+	memset(self->buf.mem, 2, SIZE);
+	EXPECT_TRUE(device_has(&self->buf, 1, 1));
+	EXPECT_EQ(0, shadow_count(self->buf.dmabuf, "begins"));
+
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(cpu_has(&self->buf, 1, 1));
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+TEST_F(shadow, with_sync)
+{
+	EXPECT_TRUE(device_has(&self->buf, 0, 0));
+	device_fill(_metadata, &self->buf, 1);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_TRUE(cpu_has(&self->buf, 1, 1));
+	memset(self->buf.mem, 2, HALF);
+	EXPECT_TRUE(device_has(&self->buf, 1, 1));
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_TRUE(device_has(&self->buf, 2, 1));
+
+	/* what was done before the end is done, what comes later is late */
+	EXPECT_TRUE(cpu_has(&self->buf, SHADOW_POISON, SHADOW_POISON));
+	memset(self->buf.mem, 3, SIZE);
+	EXPECT_TRUE(device_has(&self->buf, 2, 1));
+	EXPECT_EQ(1, shadow_count(self->buf.dmabuf, "begins"));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+/* Who says that it writes, and only that, has to write everything. */
+TEST_F(shadow, write_part)
+{
+	device_fill(_metadata, &self->buf, 1);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(cpu_has(&self->buf, SHADOW_POISON, SHADOW_POISON));
+	memset(self->buf.mem, 2, HALF);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(device_has(&self->buf, 2, SHADOW_POISON));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+/* Who says that it reads must not write. */
+TEST_F(shadow, write_while_reading)
+{
+	device_fill(_metadata, &self->buf, 1);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	memset(self->buf.mem, 2, SIZE);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(device_has(&self->buf, 1, 1));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+TEST_F(shadow, end_without_begin)
+{
+	long underflows = shadow_total("underflows");
+
+	device_fill(_metadata, &self->buf, 1);
+	memset(self->buf.mem, 2, SIZE);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_TRUE(device_has(&self->buf, 1, 1));
+	EXPECT_EQ(1, shadow_count(self->buf.dmabuf, "underflows"));
+	EXPECT_EQ(underflows + 1, shadow_total("underflows"));
+	EXPECT_FALSE(shadow_is_balanced(self->buf.dmabuf));
+
+	/* the end for reading is not that for writing */
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	memset(self->buf.mem, 2, SIZE);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(device_has(&self->buf, 1, 1));
+	EXPECT_EQ(2, shadow_count(self->buf.dmabuf, "underflows"));
+	EXPECT_EQ(1, shadow_count(self->buf.dmabuf, "readers"));
+}
+
+/* Two write to a half each, and do not destroy what the other wrote. */
+TEST_F(shadow, two_writers)
+{
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	memset(self->buf.mem, 1, HALF);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	memset(self->buf.mem + HALF, 2, HALF);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(device_has(&self->buf, 1, 2));
+	memset(self->buf.mem, 3, HALF);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(device_has(&self->buf, 3, 2));
+	EXPECT_TRUE(cpu_has(&self->buf, SHADOW_POISON, SHADOW_POISON));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+/* Who reads goes on reading, and later readers get what is new. */
+TEST_F(shadow, two_readers)
+{
+	device_fill(_metadata, &self->buf, 1);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	device_fill(_metadata, &self->buf, 2);
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(cpu_has(&self->buf, 2, 2));
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(cpu_has(&self->buf, 2, 2));
+	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(cpu_has(&self->buf, 2, 2));
+	memset(self->buf.mem, 3, HALF);
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_WRITE));
+	EXPECT_TRUE(cpu_has(&self->buf, 3, 2));
+	EXPECT_TRUE(device_has(&self->buf, 3, 2));
+	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_TRUE(cpu_has(&self->buf, SHADOW_POISON, SHADOW_POISON));
+	EXPECT_TRUE(shadow_is_balanced(self->buf.dmabuf));
+}
+
+/* What began and never ended is told when the buffer has gone. */
+TEST_F(shadow, leak)
+{
+	long leaks = shadow_total("leaks");
+	int dmabuf;
+
+	ASSERT_GE(leaks, 0);
+	dmabuf = shadow_heap_alloc(SIZE);
+	ASSERT_GE(dmabuf, 0);
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_READ));
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_EQ(leaks, shadow_total("leaks"));
+	close(dmabuf);
+	EXPECT_EQ(leaks + 2, shadow_total("leaks"));
+}
+
+/* What is open in debugfs does not keep the buffer, nor outlive it. */
+TEST_F(shadow, gone)
+{
+	char byte = 0;
+	int dmabuf, fd;
+
+	dmabuf = shadow_heap_alloc(SIZE);
+	ASSERT_GE(dmabuf, 0);
+	fd = shadow_open(dmabuf, "device", O_RDWR);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(1, pwrite(fd, &byte, 1, SIZE - 1));
+	EXPECT_EQ(-1, pwrite(fd, &byte, 1, -1));
+	EXPECT_EQ(0, pread(fd, &byte, 1, (SIZE + 4095) & ~4095));
+	close(dmabuf);
+	EXPECT_EQ(-1, pread(fd, &byte, 1, 0));
+	EXPECT_EQ(-1, pwrite(fd, &byte, 1, 0));
+	close(fd);
+}
+
+/* What cannot be contiguous is refused; the log should have nothing of it. */
+TEST_F(shadow, too_large)
+{
+	EXPECT_EQ(-ENOMEM, shadow_heap_alloc(1UL << 30));
+	EXPECT_EQ(-ENOMEM, shadow_heap_alloc(SIZE_MAX / 2));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether vivid, which fills and reads its buffers with the CPU, tells the
+ * exporter of it. The shadow heap has one copy of a buffer for devices and one
+ * for the CPU. They differ if dma_buf_begin_cpu_access() and
+ * dma_buf_end_cpu_access() are not called, or in the wrong place: then pictures
+ * are poison. The heap also counts the calls.
+ *
+ * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW. Instances 0 and 1 of
+ * vivid with the default allocator, instance 3 with dma-contig:
+ *
+ *	modprobe vivid n_devs=4 allocators=0,0,0,1
+ */
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_shadow.h"
+#include "vivid.h"
+
+#define BUFFERS		4
+#define WIDTH		640U
+#define HEIGHT		480U
+#define SIZE		(WIDTH * HEIGHT * 4)
+
+/* A buffer is longer than a picture by this. */
+#define TAIL		65536
+
+/* How long vivid may show something else before the first output. */
+#define MAX_OTHER	240U
+
+#define ALLOCATORS	"/sys/module/vivid/parameters/allocators"
+
+/* Does the instance have the allocator for DMA? */
+static bool is_dma_contig(int instance)
+{
+	char text[256] = "";
+	FILE *file;
+
+	file = fopen(ALLOCATORS, "r");
+	if (!file)
+		return false;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+
+	return strlen(text) > 2 * instance && text[2 * instance] == '1';
+}
+
+/* Connects the input of an instance to a generator, or to an output. */
+static int connect_input(int fd, int instance, const char *to)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "HDMI %03d-0 Is Connected To", instance);
+
+	return vivid_set_menu(fd, name, to);
+}
+
+/* Opens a node of an instance; what it captures does not change. */
+static int open_queue(struct vivid_queue *q, int instance,
+		      enum v4l2_buf_type type, const char *pattern)
+{
+	bool capture = type == V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	char name[32];
+	int ret;
+
+	snprintf(name, sizeof(name), "vivid-%03d-vid-%s", instance,
+		 capture ? "cap" : "out");
+	q->type = type;
+	q->fd = vivid_open(name);
+	if (q->fd < 0)
+		return q->fd;
+
+	ret = capture ? vivid_set_input(q->fd, "HDMI") :
+			vivid_set_output(q->fd, "HDMI");
+	if (!ret)
+		ret = vivid_set_timings(q->fd);
+	if (!ret)
+		ret = vivid_set_format(q->fd, type, WIDTH, HEIGHT);
+	if (ret || !capture)
+		return ret;
+
+	ret = connect_input(q->fd, instance, "Test Pattern Generator");
+	if (!ret)
+		ret = vivid_set_menu(q->fd, "Test Pattern", pattern);
+	if (!ret)
+		ret = vivid_set_menu(q->fd, "Horizontal Movement",
+				     "No Movement");
+	if (!ret)
+		ret = vivid_set_menu(q->fd, "OSD Text Mode", "None");
+
+	return ret;
+}
+
+static int open_capture(struct vivid_queue *q, int instance,
+			const char *pattern)
+{
+	return open_queue(q, instance, V4L2_BUF_TYPE_VIDEO_CAPTURE, pattern);
+}
+
+static int open_output(struct vivid_queue *q, int instance)
+{
+	return open_queue(q, instance, V4L2_BUF_TYPE_VIDEO_OUTPUT, NULL);
+}
+
+/* What it captures into buffers of its own */
+static uint8_t *take_picture(struct __test_metadata *_metadata,
+			     struct vivid_queue *q)
+{
+	uint8_t *picture;
+
+	picture = malloc(SIZE);
+	ASSERT_NE(NULL, picture);
+	ASSERT_EQ(0, vivid_alloc_mmap(q, 2));
+	ASSERT_EQ(0, vivid_take_pictures(q));
+	ASSERT_EQ(SIZE, q->size);
+	memcpy(picture, q->mem[0], SIZE);
+	ASSERT_EQ(0, vivid_free(q));
+	ASSERT_FALSE(is_filled(picture, picture[0], SIZE));
+
+	return picture;
+}
+
+/*
+ * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
+ * are any, do not follow each other. The next ones come from another place.
+ */
+static int try_buffer(struct vivid_queue *q, unsigned int index,
+		      unsigned long request)
+{
+	bool output = q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	struct v4l2_buffer buf = {
+		.index = index,
+		.type = q->type,
+		.memory = q->memory,
+		.field = V4L2_FIELD_NONE,
+		.length = q->size,
+		.bytesused = output ? q->size : 0,
+		.m.fd = q->dmabuf[index],
+	};
+	int i, ret = -EFAULT;
+
+	for (i = 0; i < 5 && ret == -EFAULT; i++)
+		ret = v4l2_ioctl(q->fd, request, &buf);
+
+	return ret;
+}
+
+static int queue_buffer(struct vivid_queue *q, unsigned int index)
+{
+	return try_buffer(q, index, VIDIOC_QBUF);
+}
+
+static int prepare_buffer(struct vivid_queue *q, unsigned int index)
+{
+	return try_buffer(q, index, VIDIOC_PREPARE_BUF);
+}
+
+FIXTURE(shadow)
+{
+	struct vivid_queue q;
+	int dmabuf[BUFFERS];
+	uint8_t *device;
+};
+
+/*
+ * With the allocator for the CPU, videobuf2 has an access for each buffer that
+ * is queued. With that for DMA it is vivid that does, while it copies.
+ */
+FIXTURE_VARIANT(shadow)
+{
+	int instance;
+	unsigned int queued;
+};
+
+FIXTURE_VARIANT_ADD(shadow, vmalloc) { .instance = 0, .queued = 1 };
+FIXTURE_VARIANT_ADD(shadow, dma_contig) { .instance = 3, .queued = 0 };
+
+FIXTURE_SETUP(shadow)
+{
+	int i, ret;
+
+	if (access(SHADOW_DIR, R_OK))
+		SKIP(return, "no " SHADOW_DIR);
+
+	ret = open_capture(&self->q, variant->instance, "100% Color Squares");
+	if (ret == -ENODEV)
+		SKIP(return, "no instance %d of vivid", variant->instance);
+	ASSERT_EQ(0, ret);
+	if (is_dma_contig(variant->instance) == variant->queued)
+		SKIP(return, "the allocator of instance %d is another one",
+		     variant->instance);
+
+	self->device = malloc(SIZE + TAIL);
+	ASSERT_NE(NULL, self->device);
+	for (i = 0; i < BUFFERS; i++) {
+		self->dmabuf[i] = shadow_heap_alloc(SIZE + TAIL);
+		ASSERT_GE(self->dmabuf[i], 0);
+		memset(self->device, POISON, SIZE + TAIL);
+		ASSERT_EQ(0, shadow_device_write(self->dmabuf[i], self->device,
+						 SIZE + TAIL));
+	}
+}
+
+FIXTURE_TEARDOWN(shadow)
+{
+	int i;
+
+	close(self->q.fd);
+	for (i = 0; i < BUFFERS; i++)
+		close(self->dmabuf[i]);
+	free(self->device);
+}
+
+/*
+ * Was each buffer brought to the CPU, at least @begins times, and is none with
+ * the CPU any more?
+ */
+static bool all_balanced(const int *dmabuf, int count, long begins)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (shadow_count(dmabuf[i], "begins") < begins ||
+		    !shadow_is_balanced(dmabuf[i]))
+			return false;
+
+	return true;
+}
+
+/* Devices see the picture, and behind it what they had written themselves. */
+TEST_F_TIMEOUT(shadow, capture, 60)
+{
+	struct vivid_queue *q = &self->q;
+	uint8_t *picture;
+	int i;
+
+	picture = take_picture(_metadata, q);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(q, BUFFERS, self->dmabuf, SIZE));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, queue_buffer(q, i));
+		EXPECT_EQ(variant->queued,
+			  shadow_count(self->dmabuf[i], "writers"));
+	}
+	ASSERT_EQ(0, vivid_streamon(q));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(i, vivid_dqbuf(q));
+		EXPECT_TRUE(all_balanced(&self->dmabuf[i], 1, 1));
+
+		ASSERT_EQ(0, shadow_device_read(self->dmabuf[i], self->device,
+						SIZE + TAIL));
+		EXPECT_EQ(0, memcmp(self->device, picture, SIZE)) {
+			TH_LOG("frame %d is%s what devices had before", i,
+			       is_filled(self->device, POISON, SIZE) ?
+			       "" : " not");
+		}
+		EXPECT_TRUE(is_filled(self->device + SIZE, POISON, TAIL));
+
+		/* and so does a program that reads it */
+		ASSERT_EQ(0, sync_begin(self->dmabuf[i], DMA_BUF_SYNC_READ));
+		EXPECT_EQ(0, memcmp(q->mem[i], picture, SIZE));
+		ASSERT_EQ(0, sync_end(self->dmabuf[i], DMA_BUF_SYNC_READ));
+	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+	ASSERT_EQ(0, vivid_free(q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, BUFFERS, variant->queued));
+	free(picture);
+}
+
+/* What a device wrote is what comes out. */
+TEST_F_TIMEOUT(shadow, output, 60)
+{
+	struct vivid_queue *cap = &self->q;
+	struct vivid_queue out = { };
+	unsigned int number, other = 0;
+	uint32_t *noise, *frame;
+	bool seen = false;
+	char name[32];
+	int i;
+
+	ASSERT_EQ(0, open_output(&out, variant->instance));
+	snprintf(name, sizeof(name), "Output HDMI %03d-0", variant->instance);
+	ASSERT_EQ(0, connect_input(cap->fd, variant->instance, name));
+	noise = (uint32_t *)self->device;
+
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, BUFFERS, self->dmabuf, SIZE));
+	ASSERT_EQ(0, vivid_alloc_mmap(cap, BUFFERS));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, vivid_qbuf(cap, i));
+		fill_noise(noise, SIZE, i);
+		ASSERT_EQ(0, shadow_device_write(self->dmabuf[i], noise, SIZE));
+		ASSERT_EQ(0, queue_buffer(&out, i));
+		EXPECT_EQ(variant->queued,
+			  shadow_count(self->dmabuf[i], "readers"));
+	}
+	ASSERT_EQ(0, vivid_streamon(&out));
+	ASSERT_EQ(0, vivid_streamon(cap));
+
+	/* The last one shows again and again when there is no other. */
+	do {
+		i = vivid_dqbuf(cap);
+		ASSERT_GE(i, 0);
+		frame = cap->mem[i];
+		number = frame[0];
+		fill_noise(noise, SIZE, number);
+		if (number < BUFFERS && !memcmp(frame, noise, SIZE)) {
+			seen = true;
+		} else {
+			ASSERT_FALSE(seen);
+			ASSERT_LT(++other, MAX_OTHER) {
+				TH_LOG("nothing that was queued comes out");
+			}
+		}
+		ASSERT_EQ(0, vivid_qbuf(cap, i));
+	} while (!seen || number < BUFFERS - 1);
+
+	/* vivid keeps the last one until there is another */
+	for (i = 0; i < BUFFERS - 1; i++) {
+		ASSERT_EQ(i, vivid_dqbuf(&out));
+		EXPECT_TRUE(all_balanced(&self->dmabuf[i], 1, variant->queued));
+	}
+	ASSERT_EQ(0, vivid_streamoff(cap));
+	ASSERT_EQ(0, vivid_streamoff(&out));
+	ASSERT_EQ(0, vivid_free(cap));
+	ASSERT_EQ(0, vivid_free(&out));
+	EXPECT_TRUE(all_balanced(self->dmabuf, BUFFERS, variant->queued));
+	close(out.fd);
+}
+
+/* A buffer that is given back without a picture is given back, too. */
+TEST_F(shadow, cancel)
+{
+	int i;
+
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, BUFFERS, self->dmabuf, SIZE));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, queue_buffer(&self->q, i));
+		EXPECT_EQ(variant->queued,
+			  shadow_count(self->dmabuf[i], "writers"));
+	}
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, BUFFERS, variant->queued));
+
+	/* while it streams */
+	for (i = 0; i < BUFFERS; i++)
+		ASSERT_EQ(0, queue_buffer(&self->q, i));
+	ASSERT_EQ(0, vivid_streamon(&self->q));
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, BUFFERS, variant->queued));
+
+	/* with the queue */
+	for (i = 0; i < BUFFERS; i++)
+		ASSERT_EQ(0, queue_buffer(&self->q, i));
+	ASSERT_EQ(0, vivid_streamon(&self->q));
+	close(self->q.fd);
+	self->q.fd = -1;
+	EXPECT_TRUE(all_balanced(self->dmabuf, BUFFERS, variant->queued));
+}
+
+/* What is prepared is with the CPU, queued or not. */
+TEST_F(shadow, prepare)
+{
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, self->dmabuf, SIZE));
+	ASSERT_EQ(0, prepare_buffer(&self->q, 0));
+	EXPECT_EQ(variant->queued, shadow_count(self->dmabuf[0], "writers"));
+	ASSERT_EQ(0, queue_buffer(&self->q, 0));
+	EXPECT_EQ(variant->queued, shadow_count(self->dmabuf[0], "writers"));
+	EXPECT_EQ(variant->queued, shadow_count(self->dmabuf[0], "begins"));
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, variant->queued));
+
+	ASSERT_EQ(0, prepare_buffer(&self->q, 0));
+	EXPECT_EQ(variant->queued, shadow_count(self->dmabuf[0], "writers"));
+	ASSERT_EQ(0, vivid_free(&self->q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, variant->queued));
+}
+
+/* Another dma-buf takes the place of the one before, which is not forgotten. */
+TEST_F(shadow, replace)
+{
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, self->dmabuf, SIZE));
+	ASSERT_EQ(0, queue_buffer(&self->q, 0));
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, variant->queued));
+	self->q.dmabuf[0] = self->dmabuf[2];
+	ASSERT_EQ(0, queue_buffer(&self->q, 0));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, variant->queued));
+	EXPECT_EQ(variant->queued, shadow_count(self->dmabuf[2], "writers"));
+	ASSERT_EQ(0, vivid_free(&self->q));
+	EXPECT_TRUE(all_balanced(&self->dmabuf[2], 1, variant->queued));
+}
+
+/* Do devices see @picture, or POISON if that is NULL? */
+static bool device_sees(int dmabuf, const uint8_t *picture)
+{
+	uint8_t *device;
+	bool seen;
+
+	device = malloc(SIZE);
+	if (!device || shadow_device_read(dmabuf, device, SIZE))
+		seen = false;
+	else if (picture)
+		seen = !memcmp(device, picture, SIZE);
+	else
+		seen = is_filled(device, POISON, SIZE);
+	free(device);
+
+	return seen;
+}
+
+static int device_poison(int dmabuf)
+{
+	uint8_t *device;
+	int ret;
+
+	device = malloc(SIZE);
+	if (!device)
+		return -ENOMEM;
+	memset(device, POISON, SIZE);
+	ret = shadow_device_write(dmabuf, device, SIZE);
+	free(device);
+
+	return ret;
+}
+
+FIXTURE(overlap)
+{
+	struct vivid_queue cap;
+	int dmabuf[2];
+	uint8_t *picture;
+};
+
+/* A queue that captures into two buffers; POISON is what devices see there. */
+FIXTURE_SETUP(overlap)
+{
+	int i, ret;
+
+	if (access(SHADOW_DIR, R_OK))
+		SKIP(return, "no " SHADOW_DIR);
+
+	ret = open_capture(&self->cap, 0, "100% Color Squares");
+	if (ret == -ENODEV)
+		SKIP(return, "no instance 0 of vivid");
+	ASSERT_EQ(0, ret);
+	self->picture = take_picture(_metadata, &self->cap);
+
+	for (i = 0; i < 2; i++) {
+		self->dmabuf[i] = shadow_heap_alloc(SIZE);
+		ASSERT_GE(self->dmabuf[i], 0);
+		ASSERT_EQ(0, device_poison(self->dmabuf[i]));
+	}
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->cap, 2, self->dmabuf, SIZE));
+}
+
+FIXTURE_TEARDOWN(overlap)
+{
+	int i;
+
+	close(self->cap.fd);
+	for (i = 0; i < 2; i++)
+		close(self->dmabuf[i]);
+	free(self->picture);
+}
+
+/*
+ * Two capture into one buffer. Devices get to see it when both are done, and
+ * nothing is taken from the other one until then.
+ */
+TEST_F_TIMEOUT(overlap, two_captures, 60)
+{
+	struct vivid_queue *first = &self->cap, second = { };
+	int dmabuf = self->dmabuf[0], ret;
+	uint8_t *picture;
+
+	ret = open_capture(&second, 1, "16x16 Checkers");
+	if (ret == -ENODEV)
+		SKIP(return, "no instance 1 of vivid");
+	ASSERT_EQ(0, ret);
+	picture = take_picture(_metadata, &second);
+	ASSERT_NE(0, memcmp(picture, self->picture, SIZE));
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&second, 2, self->dmabuf, SIZE));
+
+	ASSERT_EQ(0, vivid_qbuf(first, 0));
+	ASSERT_EQ(0, vivid_qbuf(&second, 0));
+	EXPECT_STREQ("1 0 0 1", shadow_counts(dmabuf));
+	ASSERT_EQ(0, vivid_streamon(first));
+	ASSERT_EQ(0, vivid_dqbuf(first));
+	EXPECT_STREQ("1 0 0 1", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, NULL));
+	EXPECT_EQ(0, memcmp(first->mem[0], self->picture, SIZE));
+	ASSERT_EQ(0, vivid_streamon(&second));
+	ASSERT_EQ(0, vivid_dqbuf(&second));
+	EXPECT_STREQ("1 1 0 0", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, picture));
+	ASSERT_EQ(0, vivid_streamoff(first));
+
+	/* and now the other one is done first, and this one has no picture */
+	ASSERT_EQ(0, device_poison(dmabuf));
+	ASSERT_EQ(0, vivid_qbuf(first, 0));
+	ASSERT_EQ(0, vivid_qbuf(&second, 0));
+	ASSERT_EQ(0, vivid_dqbuf(&second));
+	EXPECT_STREQ("2 1 0 1", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, NULL));
+	ASSERT_EQ(0, vivid_streamoff(first));
+	EXPECT_STREQ("2 2 0 0", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, picture));
+	EXPECT_TRUE(is_filled(first->mem[0], SHADOW_POISON, SIZE));
+
+	close(second.fd);
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, 2));
+	free(picture);
+}
+
+/* What is captured is what comes out, whichever queue was the first. */
+TEST_F_TIMEOUT(overlap, capture_and_output, 60)
+{
+	struct vivid_queue *cap = &self->cap, out = { }, loop = { };
+	unsigned int other;
+	int i, n, ret;
+
+	ret = open_capture(&loop, 1, "16x16 Checkers");
+	if (ret == -ENODEV)
+		SKIP(return, "no instance 1 of vivid");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, connect_input(loop.fd, 1, "Output HDMI 001-0"));
+	ASSERT_EQ(0, open_output(&out, 1));
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, 2, self->dmabuf, SIZE));
+	ASSERT_EQ(0, vivid_alloc_mmap(&loop, 2));
+
+	for (i = 0; i < 2; i++) {
+		if (i)
+			ASSERT_EQ(0, vivid_qbuf(&out, i));
+		ASSERT_EQ(0, vivid_qbuf(cap, i));
+		if (!i)
+			ASSERT_EQ(0, vivid_qbuf(&out, i));
+		EXPECT_STREQ(i ? "2 0 1 1" : "1 0 0 1",
+			     shadow_counts(self->dmabuf[i]));
+
+		/* the CPU goes on reading */
+		ASSERT_EQ(0, vivid_streamon(cap));
+		ASSERT_EQ(i, vivid_dqbuf(cap));
+		ASSERT_EQ(0, vivid_streamoff(cap));
+		EXPECT_STREQ("2 1 1 0", shadow_counts(self->dmabuf[i]));
+		EXPECT_TRUE(device_sees(self->dmabuf[i], self->picture));
+
+		ASSERT_EQ(0, vivid_streamon(&out));
+		for (n = 0; n < 2; n++)
+			ASSERT_EQ(0, vivid_qbuf(&loop, n));
+		ASSERT_EQ(0, vivid_streamon(&loop));
+		for (other = 0; other < MAX_OTHER; other++) {
+			n = vivid_dqbuf(&loop);
+			ASSERT_GE(n, 0);
+			if (!memcmp(loop.mem[n], self->picture, SIZE))
+				break;
+			ASSERT_FALSE(is_filled(loop.mem[n], SHADOW_POISON,
+					       SIZE));
+			ASSERT_EQ(0, vivid_qbuf(&loop, n));
+		}
+		EXPECT_LT(other, MAX_OTHER);
+		ASSERT_EQ(0, vivid_streamoff(&loop));
+		ASSERT_EQ(0, vivid_streamoff(&out));
+		EXPECT_STREQ("2 2 0 0", shadow_counts(self->dmabuf[i]));
+	}
+	close(out.fd);
+	close(loop.fd);
+	EXPECT_TRUE(all_balanced(self->dmabuf, 2, 2));
+}
+
+/* A program that syncs what a queue has changes nothing. */
+TEST_F(overlap, sync_queued)
+{
+	struct vivid_queue *cap = &self->cap;
+	int dmabuf = self->dmabuf[0];
+
+	ASSERT_EQ(0, vivid_qbuf(cap, 0));
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_RW));
+	memset(cap->mem[0], 0xc3, SIZE);
+	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_STREQ("1 0 0 1", shadow_counts(dmabuf));
+	EXPECT_TRUE(is_filled(cap->mem[0], 0xc3, SIZE));
+	EXPECT_TRUE(device_sees(dmabuf, NULL));
+
+	/* nor does an end for what began while it was queued */
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_RW));
+	ASSERT_EQ(0, vivid_streamon(cap));
+	ASSERT_EQ(0, vivid_dqbuf(cap));
+	EXPECT_STREQ("1 1 0 0", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, self->picture));
+	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_EQ(1, shadow_count(dmabuf, "underflows"));
+	EXPECT_TRUE(device_sees(dmabuf, self->picture));
+}
+
+/* An end for what began before it was queued: later, that is */
+TEST_F(overlap, sync_before)
+{
+	struct vivid_queue *cap = &self->cap;
+	int dmabuf = self->dmabuf[0];
+
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_RW));
+	memset(cap->mem[0], 0xc3, SIZE);
+	ASSERT_EQ(0, vivid_qbuf(cap, 0));
+	EXPECT_STREQ("2 0 0 2", shadow_counts(dmabuf));
+	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_STREQ("2 0 0 2", shadow_counts(dmabuf));
+	EXPECT_TRUE(is_filled(cap->mem[0], 0xc3, SIZE));
+	EXPECT_TRUE(device_sees(dmabuf, NULL));
+
+	ASSERT_EQ(0, vivid_streamon(cap));
+	ASSERT_EQ(0, vivid_dqbuf(cap));
+	EXPECT_STREQ("2 1 0 1", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, self->picture));
+
+	/* the one that the program lost */
+	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, 2));
+	EXPECT_TRUE(device_sees(dmabuf, self->picture));
+}
+
+/* A queue that reads is no reason not to sync what a program writes. */
+TEST_F(overlap, sync_output)
+{
+	int dmabuf = self->dmabuf[0], ret;
+	struct vivid_queue out = { };
+
+	ret = open_output(&out, 1);
+	if (ret == -ENODEV)
+		SKIP(return, "no instance 1 of vivid");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, 2, self->dmabuf, SIZE));
+	ASSERT_EQ(0, vivid_qbuf(&out, 0));
+	EXPECT_TRUE(is_filled(out.mem[0], POISON, SIZE));
+	ASSERT_EQ(0, sync_begin(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_STREQ("2 0 1 1", shadow_counts(dmabuf));
+	memcpy(out.mem[0], self->picture, SIZE);
+	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
+	EXPECT_STREQ("2 1 1 0", shadow_counts(dmabuf));
+	EXPECT_TRUE(device_sees(dmabuf, self->picture));
+	EXPECT_EQ(0, memcmp(out.mem[0], self->picture, SIZE));
+	ASSERT_EQ(0, vivid_streamoff(&out));
+	EXPECT_TRUE(is_filled(out.mem[0], SHADOW_POISON, SIZE));
+	close(out.fd);
+	EXPECT_TRUE(all_balanced(self->dmabuf, 1, 2));
+}
+
+/* Begins to access the buffer in a process that is killed then. */
+static bool begin_and_die(int dmabuf)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		if (!sync_begin(dmabuf, DMA_BUF_SYNC_RW))
+			raise(SIGKILL);
+		_exit(1);
+	}
+
+	return pid > 0 && waitpid(pid, &status, 0) == pid &&
+	       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* A begin that nobody ends does not keep pictures from devices. */
+TEST_F_TIMEOUT(overlap, killed, 60)
+{
+	struct vivid_queue *cap = &self->cap;
+	int round, i;
+
+	/* one before the buffer is queued, and one after that */
+	ASSERT_TRUE(begin_and_die(self->dmabuf[0]));
+	ASSERT_EQ(0, vivid_qbuf(cap, 0));
+	ASSERT_EQ(0, vivid_qbuf(cap, 1));
+	ASSERT_TRUE(begin_and_die(self->dmabuf[1]));
+	EXPECT_STREQ("2 0 0 2", shadow_counts(self->dmabuf[0]));
+	EXPECT_STREQ("1 0 0 1", shadow_counts(self->dmabuf[1]));
+
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, vivid_streamon(cap));
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(i, vivid_dqbuf(cap));
+			EXPECT_TRUE(device_sees(self->dmabuf[i],
+						self->picture));
+		}
+		EXPECT_STREQ(round ? "3 2 0 1" : "2 1 0 1",
+			     shadow_counts(self->dmabuf[0]));
+		EXPECT_STREQ(round ? "2 2 0 0" : "1 1 0 0",
+			     shadow_counts(self->dmabuf[1]));
+		ASSERT_EQ(0, vivid_streamoff(cap));
+
+		for (i = 0; i < 2 && !round; i++) {
+			ASSERT_EQ(0, device_poison(self->dmabuf[i]));
+			ASSERT_EQ(0, vivid_qbuf(cap, i));
+		}
+	}
+
+	/* anybody can end it */
+	ASSERT_EQ(0, sync_end(self->dmabuf[0], DMA_BUF_SYNC_RW));
+	EXPECT_TRUE(all_balanced(self->dmabuf, 2, 2));
+}
+
+TEST_HARNESS_MAIN
