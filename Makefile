@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # The verbs of this repository; what they do is in scripts/.
 
-KERNELS     = $(or $(KERNEL),7.3 6.12)
-ONE         = $(or $(KERNEL),7.3)
-ONE_FLAVOUR = $(or $(FLAVOUR),release)
+KERNELS = $(or $(KERNEL),7.3 6.12)
+ONE     = $(or $(KERNEL),7.3)
+FLAVOUR = release
 export TREE EXPORTER OPERATION SIZE
 
 .PHONY: help setup tree export check kernel test demo bench profile lint shell compare clean
@@ -42,10 +42,10 @@ check: setup
 	@set -e; for kernel in $(KERNELS); do scripts/series check $$kernel; done
 
 kernel: setup
-	@scripts/kernel $(ONE) $(ONE_FLAVOUR)
+	@scripts/kernel $(ONE) $(FLAVOUR)
 
 test: setup
-	@scripts/test $(ONE_FLAVOUR) $(KERNELS)
+	@scripts/test $(FLAVOUR) $(KERNELS)
 
 demo: setup
 	@scripts/demo $(ONE)
@@ -54,9 +54,9 @@ lint: setup
 	@scripts/lint $(KERNELS)
 
 shell: setup
-	@scripts/kernel $(ONE) $(ONE_FLAVOUR)
-	@scripts/initrd $(ONE) $(ONE_FLAVOUR)
-	@scripts/vm $(ONE) $(ONE_FLAVOUR) shell
+	@scripts/kernel $(ONE) $(FLAVOUR)
+	@scripts/initrd $(ONE) $(FLAVOUR)
+	@scripts/vm $(ONE) $(FLAVOUR) shell
 
 compare: setup
 	@scripts/compare $(KERNELS)
@@ -65,7 +65,7 @@ bench: setup
 	@scripts/bench $(KERNELS)
 
 profile: setup
-	@scripts/profile $(ONE) $(ONE_FLAVOUR)
+	@scripts/profile $(ONE) $(FLAVOUR)
 
 clean:
 	rm -rf build/* build
