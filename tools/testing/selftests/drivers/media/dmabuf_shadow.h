@@ -84,43 +84,33 @@ static inline const char *shadow_counts(int dmabuf)
 /* Reads what devices see. */
 static inline int shadow_device_read(int dmabuf, void *mem, size_t size)
 {
-	size_t done = 0;
-	ssize_t ret;
+	ssize_t done;
 	int fd;
 
 	fd = shadow_open(dmabuf, "device", O_RDONLY);
 	if (fd < 0)
 		return fd;
-	while (done < size) {
-		ret = read(fd, (char *)mem + done, size - done);
-		if (ret <= 0)
-			break;
-		done += ret;
-	}
+	/* the kernel does all of it at once */
+	done = read(fd, mem, size);
 	close(fd);
 
-	return done == size ? 0 : -EIO;
+	return done == (ssize_t)size ? 0 : -EIO;
 }
 
 /* Writes as a device does. */
 static inline int shadow_device_write(int dmabuf, const void *mem, size_t size)
 {
-	size_t done = 0;
-	ssize_t ret;
+	ssize_t done;
 	int fd;
 
 	fd = shadow_open(dmabuf, "device", O_WRONLY);
 	if (fd < 0)
 		return fd;
-	while (done < size) {
-		ret = write(fd, (const char *)mem + done, size - done);
-		if (ret <= 0)
-			break;
-		done += ret;
-	}
+	/* the kernel does all of it at once */
+	done = write(fd, mem, size);
 	close(fd);
 
-	return done == size ? 0 : -EIO;
+	return done == (ssize_t)size ? 0 : -EIO;
 }
 
 #endif /* DMABUF_SHADOW_H */
