@@ -6,6 +6,7 @@
 
 #include <kunit/device.h>
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
@@ -22,6 +23,9 @@
 #include <linux/videodev2.h>
 #include <media/media-device.h>
 #include <media/media-request.h>
+#include <media/v4l2-dev.h>
+#include <media/v4l2-device.h>
+#include <media/v4l2-ioctl.h>
 #include <media/videobuf2-core.h>
 #include <media/videobuf2-v4l2.h>
 #include <media/videobuf2-vmalloc.h>
@@ -967,47 +971,124 @@ static void test_access_cancelled(struct kunit *test)
 	}
 }
 
-/* The same when the file is closed, or the device goes; see mock_close(). */
+/* A node for the queue, which goes before its file is closed. */
+struct mock_node {
+	struct v4l2_device v4l2_dev;
+	struct video_device vdev;
+	struct completion released;
+};
+
+static const struct v4l2_file_operations mock_fops = {
+	.owner = THIS_MODULE,
+};
+
+static const struct v4l2_ioctl_ops mock_ioctl_ops = { };
+
+static void mock_node_release(struct v4l2_device *v4l2_dev)
+{
+	complete(&container_of(v4l2_dev, struct mock_node, v4l2_dev)->released);
+}
+
+static struct mock_node *mock_register(struct kunit *test, struct mock *mock,
+				       struct device *dev)
+{
+	struct mock_node *node;
+	int ret;
+
+	node = kunit_kzalloc(test, sizeof(*node), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, node);
+	init_completion(&node->released);
+	node->v4l2_dev.release = mock_node_release;
+	strscpy(node->v4l2_dev.name, "videobuf2");
+	KUNIT_ASSERT_EQ(test, 0, v4l2_device_register(dev, &node->v4l2_dev));
+
+	strscpy(node->vdev.name, "videobuf2");
+	node->vdev.v4l2_dev = &node->v4l2_dev;
+	node->vdev.fops = &mock_fops;
+	node->vdev.ioctl_ops = &mock_ioctl_ops;
+	node->vdev.release = video_device_release_empty;
+	node->vdev.device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+	node->vdev.lock = &mock->lock;
+	node->vdev.queue = &mock->q;
+	ret = video_register_device(&node->vdev, VFL_TYPE_VIDEO, -1);
+	if (ret)
+		v4l2_device_unregister(&node->v4l2_dev);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+
+	return node;
+}
+
+static void mock_unregister(struct mock_node *node)
+{
+	vb2_video_unregister_device(&node->vdev);
+	v4l2_device_unregister(&node->v4l2_dev);
+	/* who opens each new node may still have it open */
+	v4l2_device_put(&node->v4l2_dev);
+	wait_for_completion(&node->released);
+}
+
+enum way_out { CLOSE, FREE, UNREGISTER, WAYS_OUT };
+
+/* Takes a queue away from its buffer, which is in one of four states. */
+static void release_queue(struct kunit *test, struct device *dev,
+			  enum v4l2_memory memory, int state, enum way_out way)
+{
+	struct v4l2_requestbuffers req = { .memory = memory };
+	struct plane plane = { .length = MIN_SIZE };
+	struct mock_node *node = NULL;
+	struct mock *mock;
+
+	mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE, memory);
+	mock_export(test, mock, SMALL);
+	plane.fd = mock->fd[0];
+	if (way == UNREGISTER)
+		node = mock_register(test, mock, dev);
+
+	/* prepared, queued, given to the driver, done */
+	if (state == 0)
+		KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
+	else
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	if (state >= 2)
+		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
+	if (state == 3)
+		mock_return(&mock->q, VB2_BUF_STATE_DONE);
+	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
+
+	switch (way) {
+	case CLOSE:
+		vb2_queue_release(&mock->q);
+		break;
+	case FREE:
+		req.type = mock->q.type;
+		KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req));
+		break;
+	default:
+		mock_unregister(node);
+	}
+	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_EQ(test, mock->initialised, 0);
+	KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
+}
+
+/*
+ * The same when the file is closed, all buffers are freed, or the device goes;
+ * and nothing is left for a file that is closed after that, see mock_close().
+ */
 static void test_access_released(struct kunit *test)
 {
-	struct plane plane = { .length = MIN_SIZE };
-	struct v4l2_requestbuffers req = { };
-	struct mock *mock;
-	int i, state;
+	int i, state, way;
+	struct device *dev;
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		for (state = 0; state < 5; state++) {
-			mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					 memories[i]);
-			mock_export(test, mock, SMALL);
-			plane.fd = mock->fd[0];
-
-			if (state == 0)
-				KUNIT_EXPECT_EQ(test, 0,
-						prepare_buf(mock, &plane));
-			else
-				KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-			if (state == 2 || state == 3)
-				KUNIT_EXPECT_EQ(test, 0,
-						vb2_streamon(&mock->q,
-							     mock->q.type));
-			if (state == 3)
-				mock_return(&mock->q, VB2_BUF_STATE_DONE);
-			KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-
-			if (state == 4) {
-				req.type = mock->q.type;
-				req.memory = memories[i];
-				KUNIT_EXPECT_EQ(test, 0,
-						vb2_reqbufs(&mock->q, &req));
-			} else {
-				vb2_queue_release(&mock->q);
-			}
-			KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-			KUNIT_EXPECT_EQ(test, mock->attached, 0);
-			KUNIT_EXPECT_EQ(test, mock->initialised, 0);
-		}
-	}
+	dev = kunit_device_register(test, "videobuf2");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	for (i = 0; i < ARRAY_SIZE(memories); i++)
+		for (state = 0; state < 4; state++)
+			for (way = 0; way < WAYS_OUT; way++)
+				release_queue(test, dev, memories[i], state,
+					      way);
 }
 
 /* A buffer that is removed is not accessed any more. */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether vimc tells the exporter of a buffer when it copies a picture to it,
+ * with either of its allocators, and leaves nothing with the CPU when it goes
+ * while it streams. What devices see of a buffer of the shadow heap, and how
+ * often its accesses began and ended, shows that.
+ *
+ * Needs root, debugfs, CONFIG_DMABUF_HEAPS_SHADOW, and vimc as it comes up.
+ */
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_shadow.h"
+#include "vivid.h"
+
+#define NODE		"Raw Capture 0"
+#define DRIVER		"/sys/bus/platform/drivers/vimc/"
+#define DEVICE		"vimc.0"
+#define ALLOCATOR	"/sys/module/vimc/parameters/allocator"
+
+FIXTURE(vimc)
+{
+	struct vivid_queue q;
+	int dmabuf[2];
+	bool dma_contig;
+	uint8_t *picture;
+	uint8_t *device;
+};
+
+/* Writes the device's name to a file of the driver: "bind" or "unbind". */
+static int driver_write(const char *name)
+{
+	char path[128];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), DRIVER "%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, DEVICE, strlen(DEVICE)) < 0)
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+static bool is_dma_contig(void)
+{
+	int fd = open(ALLOCATOR, O_RDONLY | O_CLOEXEC);
+
+	return shadow_number(fd) == 1;
+}
+
+/*
+ * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
+ * are any, do not follow each other. The next ones come from another place.
+ */
+static int queue_buffer(struct vivid_queue *q, unsigned int index)
+{
+	int i, ret = -EFAULT;
+
+	for (i = 0; i < 5 && ret == -EFAULT; i++)
+		ret = vivid_qbuf(q, index);
+
+	return ret;
+}
+
+/* The time is written into the upper half of a picture. */
+static bool is_same(struct vivid_queue *q, const uint8_t *a, const uint8_t *b)
+{
+	return !memcmp(a + q->size / 2, b + q->size / 2, q->size / 2);
+}
+
+FIXTURE_SETUP(vimc)
+{
+	struct vivid_queue *q = &self->q;
+	int i;
+
+	if (access(SHADOW_DIR, R_OK))
+		SKIP(return, "no " SHADOW_DIR);
+
+	q->type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	q->fd = vivid_open(NODE);
+	if (q->fd == -ENODEV)
+		SKIP(return, "no vimc");
+	ASSERT_GE(q->fd, 0);
+	self->dma_contig = is_dma_contig();
+
+	ASSERT_EQ(0, vivid_alloc_mmap(q, 2));
+	ASSERT_EQ(0, vivid_take_pictures(q));
+	self->picture = malloc(q->size);
+	ASSERT_NE(NULL, self->picture);
+	memcpy(self->picture, q->mem[0], q->size);
+	ASSERT_FALSE(is_filled(self->picture + q->size / 2, POISON,
+			       q->size / 2));
+	ASSERT_EQ(0, vivid_free(q));
+
+	self->device = malloc(q->size);
+	ASSERT_NE(NULL, self->device);
+	memset(self->device, POISON, q->size);
+	for (i = 0; i < 2; i++) {
+		self->dmabuf[i] = shadow_heap_alloc(q->size);
+		ASSERT_GE(self->dmabuf[i], 0);
+		ASSERT_EQ(0, shadow_device_write(self->dmabuf[i], self->device,
+						 q->size));
+	}
+	ASSERT_EQ(0, vivid_alloc_dmabuf(q, 2, self->dmabuf, q->size));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, queue_buffer(q, i));
+}
+
+FIXTURE_TEARDOWN(vimc)
+{
+	int i;
+
+	close(self->q.fd);
+	for (i = 0; i < 2; i++)
+		close(self->dmabuf[i]);
+	free(self->device);
+	free(self->picture);
+}
+
+TEST_F_TIMEOUT(vimc, capture, 60)
+{
+	struct vivid_queue *q = &self->q;
+	int i;
+
+	/* with the allocator for the CPU, what is queued is with the CPU */
+	for (i = 0; i < 2; i++)
+		EXPECT_STREQ(self->dma_contig ? "0 0 0 0" : "1 0 0 1",
+			     shadow_counts(self->dmabuf[i]));
+	ASSERT_EQ(0, vivid_streamon(q));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(i, vivid_dqbuf(q));
+		EXPECT_STREQ("1 1 0 0", shadow_counts(self->dmabuf[i]));
+		ASSERT_EQ(0, shadow_device_read(self->dmabuf[i], self->device,
+						q->size));
+		EXPECT_TRUE(is_same(q, self->device, self->picture));
+	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+/* The device goes with one buffer queued and one done; the file stays open. */
+TEST_F_TIMEOUT(vimc, unbind, 60)
+{
+	struct vivid_queue *q = &self->q;
+	struct pollfd pollfd = { .fd = q->fd, .events = POLLIN };
+	int i, fd;
+
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(1, poll(&pollfd, 1, 2000));
+	EXPECT_STREQ(self->dma_contig ? "1 1 0 0" : "1 0 0 1",
+		     shadow_counts(self->dmabuf[0]));
+	ASSERT_EQ(0, driver_write("unbind"));
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(shadow_is_balanced(self->dmabuf[i]));
+	EXPECT_EQ(-ENODEV, vivid_dqbuf(q));
+	EXPECT_EQ(-ENODEV, vivid_qbuf(q, 0));
+
+	close(q->fd);
+	q->fd = -1;
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(shadow_is_balanced(self->dmabuf[i]));
+
+	ASSERT_EQ(0, driver_write("bind"));
+	fd = vivid_open(NODE);
+	EXPECT_GE(fd, 0);
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
