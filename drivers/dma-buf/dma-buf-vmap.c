@@ -225,7 +225,8 @@ int dma_buf_vmap_pages(struct page **pages, unsigned long count, pgprot_t prot,
 	unsigned long borders = 0, runs, i;
 
 	/* To look at each page takes a good part of the time to map it. */
-	for (i = step; i < count; i += step)
+	for (i = step; i < count && borders * step <= count / PAGES_PER_RUN;
+	     i += step)
 		if (pages[i] != pages[i - 1] + 1)
 			borders++;
 

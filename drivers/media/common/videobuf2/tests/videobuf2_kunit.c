@@ -25,6 +25,7 @@
 #include <media/media-request.h>
 #include <media/v4l2-dev.h>
 #include <media/v4l2-device.h>
+#include <media/v4l2-fh.h>
 #include <media/v4l2-ioctl.h>
 #include <media/videobuf2-core.h>
 #include <media/videobuf2-v4l2.h>
@@ -980,6 +981,8 @@ struct mock_node {
 
 static const struct v4l2_file_operations mock_fops = {
 	.owner = THIS_MODULE,
+	.open = v4l2_fh_open,
+	.release = v4l2_fh_release,
 };
 
 static const struct v4l2_ioctl_ops mock_ioctl_ops = { };
