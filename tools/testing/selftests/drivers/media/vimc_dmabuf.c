@@ -5,14 +5,21 @@
  * while it streams. What devices see of a buffer of the shadow heap, and how
  * often its accesses began and ended, shows that.
  *
- * Needs root, debugfs, CONFIG_DMABUF_HEAPS_SHADOW, and vimc as it comes up.
+ * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW.
  */
+
+#include <linux/media-bus-format.h>
+#include <linux/v4l2-subdev.h>
 
 #include "../../kselftest_harness.h"
 #include "dmabuf_shadow.h"
 #include "vivid.h"
 
-#define NODE		"Raw Capture 0"
+#define SENSOR		"Sensor B"
+#define NODE		"Raw Capture 1"
+#define WIDTH		640
+#define HEIGHT		480
+
 #define DRIVER		"/sys/bus/platform/drivers/vimc/"
 #define DEVICE		"vimc.0"
 #define ALLOCATOR	"/sys/module/vimc/parameters/allocator"
@@ -50,6 +57,30 @@ static bool is_dma_contig(void)
 	return shadow_number(fd) == 1;
 }
 
+/* What the sensor has at first, the debayer at its other link does not take. */
+static int set_formats(struct vivid_queue *q)
+{
+	struct v4l2_subdev_format format = {
+		.which = V4L2_SUBDEV_FORMAT_ACTIVE,
+		.format = {
+			.width = WIDTH,
+			.height = HEIGHT,
+			.code = MEDIA_BUS_FMT_SRGGB8_1X8,
+			.field = V4L2_FIELD_NONE,
+			.colorspace = V4L2_COLORSPACE_SRGB,
+		},
+	};
+	int fd, ret;
+
+	fd = vivid_open(SENSOR);
+	if (fd < 0)
+		return fd;
+	ret = v4l2_ioctl(fd, VIDIOC_SUBDEV_S_FMT, &format);
+	close(fd);
+
+	return ret ? ret : vivid_set_pix(q, V4L2_PIX_FMT_SRGGB8, WIDTH, HEIGHT);
+}
+
 /*
  * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
  * are any, do not follow each other. The next ones come from another place.
@@ -84,6 +115,7 @@ FIXTURE_SETUP(vimc)
 		SKIP(return, "no vimc");
 	ASSERT_GE(q->fd, 0);
 	self->dma_contig = is_dma_contig();
+	ASSERT_EQ(0, set_formats(q));
 
 	ASSERT_EQ(0, vivid_alloc_mmap(q, 2));
 	ASSERT_EQ(0, vivid_take_pictures(q));
