@@ -144,6 +144,10 @@ static int vmap_any(struct scatterlist *sg, struct page **pages,
 	if (count > min_t(unsigned long, totalram_pages(), INT_MAX))
 		return -ENOMEM;
 
+	/* Behind a mapping there is a guard page. vmalloc would log this. */
+	if (count >= VMALLOC_TOTAL >> PAGE_SHIFT)
+		return -ENOMEM;
+
 	/*
 	 * KMSAN takes a range of physical addresses for I/O memory. Caches that
 	 * go by virtual addresses would be flushed for each run.
