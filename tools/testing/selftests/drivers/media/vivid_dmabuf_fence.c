@@ -208,6 +208,49 @@ static int finish(pid_t pid)
 	return -ETIMEDOUT;
 }
 
+/* Sets the first control that is a number to its default. */
+static int set_control(int fd)
+{
+	struct v4l2_queryctrl query = { .id = V4L2_CTRL_FLAG_NEXT_CTRL };
+	struct v4l2_control ctrl = { };
+	int ret;
+
+	do {
+		ret = v4l2_ioctl(fd, VIDIOC_QUERYCTRL, &query);
+		if (ret)
+			return ret;
+		ctrl.id = query.id;
+		ctrl.value = query.default_value;
+		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
+	} while (query.type != V4L2_CTRL_TYPE_BOOLEAN &&
+		 query.type != V4L2_CTRL_TYPE_INTEGER);
+
+	return v4l2_ioctl(fd, VIDIOC_S_CTRL, &ctrl);
+}
+
+/* Sets a control and uses a queue that does not stream, 0 if all is well. */
+static int use_idle(int fd, enum v4l2_buf_type type)
+{
+	struct v4l2_plane planes[VIDEO_MAX_PLANES] = { };
+	struct v4l2_buffer buf = {
+		.type = type, .memory = V4L2_MEMORY_DMABUF,
+	};
+	int ret, streamoff = type;
+
+	ret = set_control(fd);
+	if (ret)
+		return ret;
+	if (V4L2_TYPE_IS_MULTIPLANAR(type)) {
+		buf.m.planes = planes;
+		buf.length = VIDEO_MAX_PLANES;
+	}
+	ret = v4l2_ioctl(fd, VIDIOC_DQBUF, &buf);
+	if (ret != -EINVAL)
+		return ret ? ret : -EIO;
+
+	return v4l2_ioctl(fd, VIDIOC_STREAMOFF, &streamoff);
+}
+
 FIXTURE(fence)
 {
 	struct vivid_queue q;
@@ -218,6 +261,7 @@ FIXTURE_VARIANT(fence)
 	const char *node;
 	const char *other;
 	enum v4l2_buf_type type;
+	enum v4l2_buf_type other_type;
 	bool m2m;
 };
 
@@ -225,24 +269,28 @@ FIXTURE_VARIANT_ADD(fence, capture) {
 	.node = "vivid-000-vid-cap",
 	.other = "vivid-000-vid-out",
 	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	.other_type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
 };
 
 FIXTURE_VARIANT_ADD(fence, output) {
 	.node = "vivid-000-vid-out",
 	.other = "vivid-000-vid-cap",
 	.type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+	.other_type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 };
 
 FIXTURE_VARIANT_ADD(fence, capture_mplane) {
 	.node = "vivid-002-vid-cap",
 	.other = "vivid-002-vid-out",
 	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+	.other_type = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
 };
 
 FIXTURE_VARIANT_ADD(fence, m2m_capture) {
 	.node = "vim2m",
 	.other = "vim2m",
 	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+	.other_type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 	.m2m = true,
 };
 
@@ -250,6 +298,7 @@ FIXTURE_VARIANT_ADD(fence, m2m_output) {
 	.node = "vim2m",
 	.other = "vim2m",
 	.type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
+	.other_type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
 	.m2m = true,
 };
 
@@ -435,11 +484,9 @@ TEST_F(fence, signal)
 /* Whoever shares a lock with the queue goes on while QBUF waits. */
 TEST_F(fence, others)
 {
-	struct v4l2_queryctrl query = { .id = V4L2_CTRL_FLAG_NEXT_CTRL };
 	struct v4l2_plane planes[VIDEO_MAX_PLANES] = { };
 	struct v4l2_format format = { .type = variant->type };
 	struct vivid_queue *q = &self->q;
-	struct v4l2_control ctrl = { };
 	struct v4l2_buffer buf = {
 		.type = q->type,
 		.memory = q->memory,
@@ -450,22 +497,13 @@ TEST_F(fence, others)
 	long begin;
 	pid_t pid;
 
-	ASSERT_EQ(0, v4l2_ioctl(q->fd, VIDIOC_QUERYCTRL, &query));
-	while (query.type != V4L2_CTRL_TYPE_BOOLEAN &&
-	       query.type != V4L2_CTRL_TYPE_INTEGER) {
-		query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
-		ASSERT_EQ(0, v4l2_ioctl(q->fd, VIDIOC_QUERYCTRL, &query));
-	}
-	ctrl.id = query.id;
-	ctrl.value = query.default_value;
-
 	fence = attach_fence(q->dmabuf[FENCED], DMA_BUF_SYNC_WRITE);
 	ASSERT_GE(fence, 0);
 	pid = start(q, VIDIOC_QBUF, FENCED, 0);
 	EXPECT_TRUE(waits(pid));
 
 	begin = now_ms();
-	EXPECT_EQ(0, v4l2_ioctl(q->fd, VIDIOC_S_CTRL, &ctrl));
+	EXPECT_EQ(0, set_control(q->fd));
 	EXPECT_EQ(0, v4l2_ioctl(q->fd, VIDIOC_G_FMT, &format));
 	EXPECT_EQ(0, qbuf(q, 0));
 	EXPECT_EQ(0, qbuf(q, 1));
@@ -481,7 +519,8 @@ TEST_F(fence, others)
 	EXPECT_GE(fd, 0);
 	EXPECT_EQ(0, close(fd));
 	fd = vivid_open(variant->other);
-	EXPECT_GE(fd, 0);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, use_idle(fd, variant->other_type));
 	EXPECT_EQ(0, close(fd));
 	EXPECT_GT(begin + PROMPT_MS, now_ms());
 
@@ -569,12 +608,20 @@ TEST_F(fence, request)
 	fence = attach_fence(q->dmabuf[FENCED], DMA_BUF_SYNC_WRITE);
 	ASSERT_GE(fence, 0);
 	pid = start(q, VIDIOC_QBUF, FENCED, 0);
+	ASSERT_TRUE(waits(pid));
+	ASSERT_EQ(0, kill(pid, SIGALRM));
+	EXPECT_EQ(-EINTR, finish(pid));
+	EXPECT_FALSE(buffer_flags(q, FENCED) & V4L2_BUF_FLAG_IN_REQUEST);
+	pid = start(q, VIDIOC_QBUF, FENCED, 0);
 	EXPECT_TRUE(waits(pid));
 
 	begin = now_ms();
+	EXPECT_EQ(0, use_idle(q->fd, q->type));
 	fd = vivid_open(variant->other);
-	EXPECT_GE(fd, 0);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, use_idle(fd, variant->other_type));
 	EXPECT_EQ(0, close(fd));
+	EXPECT_TRUE(waits(pid));
 	fd = q->request;
 	q->request = request;
 	EXPECT_EQ(0, qbuf(q, 0));
