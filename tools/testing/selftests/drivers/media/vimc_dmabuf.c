@@ -81,20 +81,6 @@ static int set_formats(struct vivid_queue *q)
 	return ret ? ret : vivid_set_pix(q, V4L2_PIX_FMT_SRGGB8, WIDTH, HEIGHT);
 }
 
-/*
- * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
- * are any, do not follow each other. The next ones come from another place.
- */
-static int queue_buffer(struct vivid_queue *q, unsigned int index)
-{
-	int i, ret = -EFAULT;
-
-	for (i = 0; i < 5 && ret == -EFAULT; i++)
-		ret = vivid_qbuf(q, index);
-
-	return ret;
-}
-
 /* The time is written into the upper half of a picture. */
 static bool is_same(struct vivid_queue *q, const uint8_t *a, const uint8_t *b)
 {
@@ -137,7 +123,7 @@ FIXTURE_SETUP(vimc)
 	}
 	ASSERT_EQ(0, vivid_alloc_dmabuf(q, 2, self->dmabuf, q->size));
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, queue_buffer(q, i));
+		ASSERT_EQ(0, vivid_try_buffer(q, i, VIDIOC_QBUF));
 }
 
 FIXTURE_TEARDOWN(vimc)

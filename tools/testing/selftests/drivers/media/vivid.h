@@ -378,6 +378,31 @@ static inline int vivid_qbuf(struct vivid_queue *q, unsigned int index)
 	return vivid_qbuf_len(q, index, q->size, output ? q->size : 0);
 }
 
+/*
+ * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
+ * are any, do not follow each other. The next ones come from another place.
+ */
+static inline int vivid_try_buffer(struct vivid_queue *q, unsigned int index,
+				   unsigned long request)
+{
+	bool output = q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	struct v4l2_buffer buf = {
+		.index = index,
+		.type = q->type,
+		.memory = q->memory,
+		.field = V4L2_FIELD_NONE,
+		.length = q->size,
+		.bytesused = output ? q->size : 0,
+		.m.fd = q->dmabuf[index],
+	};
+	int i, ret = -EFAULT;
+
+	for (i = 0; i < 5 && ret == -EFAULT; i++)
+		ret = v4l2_ioctl(q->fd, request, &buf);
+
+	return ret;
+}
+
 /* Returns the index of the buffer, or -errno: -ETIMEDOUT after two seconds. */
 static inline int vivid_dqbuf(struct vivid_queue *q)
 {

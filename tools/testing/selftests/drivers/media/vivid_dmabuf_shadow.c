@@ -123,39 +123,14 @@ static uint8_t *take_picture(struct __test_metadata *_metadata,
 	return picture;
 }
 
-/*
- * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
- * are any, do not follow each other. The next ones come from another place.
- */
-static int try_buffer(struct vivid_queue *q, unsigned int index,
-		      unsigned long request)
-{
-	bool output = q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	struct v4l2_buffer buf = {
-		.index = index,
-		.type = q->type,
-		.memory = q->memory,
-		.field = V4L2_FIELD_NONE,
-		.length = q->size,
-		.bytesused = output ? q->size : 0,
-		.m.fd = q->dmabuf[index],
-	};
-	int i, ret = -EFAULT;
-
-	for (i = 0; i < 5 && ret == -EFAULT; i++)
-		ret = v4l2_ioctl(q->fd, request, &buf);
-
-	return ret;
-}
-
 static int queue_buffer(struct vivid_queue *q, unsigned int index)
 {
-	return try_buffer(q, index, VIDIOC_QBUF);
+	return vivid_try_buffer(q, index, VIDIOC_QBUF);
 }
 
 static int prepare_buffer(struct vivid_queue *q, unsigned int index)
 {
-	return try_buffer(q, index, VIDIOC_PREPARE_BUF);
+	return vivid_try_buffer(q, index, VIDIOC_PREPARE_BUF);
 }
 
 FIXTURE(shadow)
