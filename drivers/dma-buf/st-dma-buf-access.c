@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for CPU access to dma-bufs: when the exporter is called, and what
- * becomes of calls that fail or are wrong.
+ * becomes of calls that are wrong.
  */
 
 #include <kunit/test.h>
@@ -126,30 +126,6 @@ static void test_begin_interrupted(struct kunit *test)
 
 	flush_signals(current);
 	disallow_signal(SIGUSR1);
-}
-
-/* An exporter may be unable to map a buffer; that is no reason to warn. */
-static void test_vmap_fails(struct kunit *test)
-{
-	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
-	struct mock_exporter *mock = dmabuf->priv;
-	struct iosys_map map = IOSYS_MAP_INIT_VADDR(mock);
-
-	mock->vmap_error = -ENOMEM;
-	kunit_warning_suppress(test) {
-		KUNIT_EXPECT_EQ(test, -ENOMEM,
-				dma_buf_vmap_unlocked(dmabuf, &map));
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
-	}
-	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
-	KUNIT_EXPECT_FALSE(test, mock->map_was_set);
-
-	/* and it does not stay that way */
-	mock->vmap_error = 0;
-	KUNIT_EXPECT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
-	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, mock->vaddr);
-	dma_buf_vunmap_unlocked(dmabuf, &map);
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 }
 
 static const struct dma_buf_ops mock_sync_ops = {
@@ -448,7 +424,6 @@ static struct kunit_case dma_buf_cpu_access_cases[] = {
 	KUNIT_CASE(test_overlap_ioctl),
 	KUNIT_CASE(test_overlap_ioctl_unbalanced),
 	KUNIT_CASE(test_overlap_threads),
-	KUNIT_CASE(test_vmap_fails),
 	{}
 };
 
@@ -524,97 +499,8 @@ static struct kunit_suite dma_buf_cpu_access_misuse_test_suite = {
 	.test_cases = dma_buf_cpu_access_misuse_cases,
 };
 
-/* One call too many does nothing. */
-static void test_vunmap_twice(struct kunit *test)
-{
-	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
-	struct mock_exporter *mock = dmabuf->priv;
-	struct iosys_map map;
-
-	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
-	dma_buf_vunmap_unlocked(dmabuf, &map);
-	kunit_warning_suppress(test) {
-		dma_buf_vunmap_unlocked(dmabuf, &map);
-		EXPECT_WARNINGS(test, 1);
-	}
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
-
-	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
-	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
-	dma_buf_vunmap_unlocked(dmabuf, &map);
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 2);
-}
-
-/* A mapping stays for those who have it, whatever others hand in. */
-static void test_vunmap_other_map(struct kunit *test)
-{
-	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
-	struct mock_exporter *mock = dmabuf->priv;
-	struct iosys_map map, other;
-
-	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
-	iosys_map_set_vaddr_iomem(&other, (void __iomem *)map.vaddr);
-	kunit_warning_suppress(test) {
-		dma_buf_vunmap_unlocked(dmabuf, &other);
-		EXPECT_WARNINGS(test, 1);
-	}
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
-
-	dma_buf_vunmap_unlocked(dmabuf, &map);
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
-}
-
-/* A mapping that was forgotten goes with the buffer. */
-static void test_release_mapped(struct kunit *test)
-{
-	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
-	struct mock_exporter *mock = dmabuf->priv;
-	struct iosys_map map;
-
-	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
-	kunit_warning_suppress(test) {
-		kunit_release_action(test, mock_put, dmabuf);
-		EXPECT_WARNINGS(test, 1);
-	}
-	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
-	KUNIT_EXPECT_EQ(test, mock->released, 1);
-}
-
-/* An exporter has to return either an address or an error. */
-static void test_vmap_nothing(struct kunit *test)
-{
-	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
-	struct mock_exporter *mock = dmabuf->priv;
-	struct iosys_map map;
-
-	mock->vaddr = NULL;
-	kunit_warning_suppress(test) {
-		KUNIT_EXPECT_EQ(test, -EINVAL,
-				dma_buf_vmap_unlocked(dmabuf, &map));
-		KUNIT_EXPECT_EQ(test, -EINVAL,
-				dma_buf_vmap_unlocked(dmabuf, &map));
-		EXPECT_WARNINGS(test, 2);
-	}
-	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
-}
-
-static struct kunit_case dma_buf_vmap_misuse_cases[] = {
-	KUNIT_CASE(test_vunmap_twice),
-	KUNIT_CASE(test_vunmap_other_map),
-	KUNIT_CASE(test_release_mapped),
-	KUNIT_CASE(test_vmap_nothing),
-	{}
-};
-
-/* Bugs that only drivers can have. Without the fixes they are BUG()s. */
-static struct kunit_suite dma_buf_vmap_misuse_test_suite = {
-	.name = "dma-buf-vmap-misuse",
-	.test_cases = dma_buf_vmap_misuse_cases,
-};
-
 kunit_test_suites(&dma_buf_cpu_access_test_suite,
-		  &dma_buf_cpu_access_misuse_test_suite,
-		  &dma_buf_vmap_misuse_test_suite);
+		  &dma_buf_cpu_access_misuse_test_suite);
 
 MODULE_DESCRIPTION("KUnit tests for CPU access to DMA-BUFs");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for kernel mappings of dma-bufs: the helper that maps pages, how
- * long a mapping is kept, and what CONFIG_DMABUF_DEBUG finds wrong with one.
+ * long a mapping is kept, what becomes of calls that fail or are wrong, and
+ * what CONFIG_DMABUF_DEBUG finds wrong with a mapping.
  */
 
 #include <kunit/test.h>
@@ -20,6 +21,128 @@
 
 #include "dma-buf-internal.h"
 #include "st-dma-buf-mock.h"
+
+/* An exporter that wants its mapping back. */
+static const struct dma_buf_ops mock_ops = {
+	.map_dma_buf = mock_map,
+	.unmap_dma_buf = mock_unmap,
+	.vmap = mock_vmap,
+	.vunmap = mock_vunmap,
+	.release = mock_release,
+};
+
+/* An exporter may be unable to map a buffer; that is no reason to warn. */
+static void test_vmap_fails(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map = IOSYS_MAP_INIT_VADDR(mock);
+
+	mock->vmap_error = -ENOMEM;
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, -ENOMEM,
+				dma_buf_vmap_unlocked(dmabuf, &map));
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
+	}
+	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
+	KUNIT_EXPECT_FALSE(test, mock->map_was_set);
+
+	/* and it does not stay that way */
+	mock->vmap_error = 0;
+	KUNIT_EXPECT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, mock->vaddr);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+/* One call too many does nothing. */
+static void test_vunmap_twice(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	kunit_warning_suppress(test) {
+		dma_buf_vunmap_unlocked(dmabuf, &map);
+		EXPECT_WARNINGS(test, 1);
+	}
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 2);
+}
+
+/* A mapping stays for those who have it, whatever others hand in. */
+static void test_vunmap_other_map(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map, other;
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	iosys_map_set_vaddr_iomem(&other, (void __iomem *)map.vaddr);
+	kunit_warning_suppress(test) {
+		dma_buf_vunmap_unlocked(dmabuf, &other);
+		EXPECT_WARNINGS(test, 1);
+	}
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 0);
+
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+}
+
+/* A mapping that was forgotten goes with the buffer. */
+static void test_release_mapped(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
+	kunit_warning_suppress(test) {
+		kunit_release_action(test, mock_put, dmabuf);
+		EXPECT_WARNINGS(test, 1);
+	}
+	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
+	KUNIT_EXPECT_EQ(test, mock->released, 1);
+}
+
+/* An exporter has to return either an address or an error. */
+static void test_vmap_nothing(struct kunit *test)
+{
+	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
+	struct mock_exporter *mock = dmabuf->priv;
+	struct iosys_map map;
+
+	mock->vaddr = NULL;
+	kunit_warning_suppress(test) {
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				dma_buf_vmap_unlocked(dmabuf, &map));
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				dma_buf_vmap_unlocked(dmabuf, &map));
+		EXPECT_WARNINGS(test, 2);
+	}
+	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
+}
+
+static struct kunit_case dma_buf_vmap_misuse_cases[] = {
+	KUNIT_CASE(test_vmap_fails),
+	KUNIT_CASE(test_vunmap_twice),
+	KUNIT_CASE(test_vunmap_other_map),
+	KUNIT_CASE(test_release_mapped),
+	KUNIT_CASE(test_vmap_nothing),
+	{}
+};
+
+/* Bugs that only drivers can have. Without the fixes they are BUG()s. */
+static struct kunit_suite dma_buf_vmap_misuse_test_suite = {
+	.name = "dma-buf-vmap-misuse",
+	.test_cases = dma_buf_vmap_misuse_cases,
+};
 
 #define CHUNKS		4
 #define CHUNK_ORDER	4
@@ -346,15 +469,6 @@ static const struct dma_buf_ops mock_managed_ops = {
 	.release = mock_release,
 };
 
-/* An exporter that wants its mapping back. */
-static const struct dma_buf_ops mock_ops = {
-	.map_dma_buf = mock_map,
-	.unmap_dma_buf = mock_unmap,
-	.vmap = mock_vmap,
-	.vunmap = mock_vunmap,
-	.release = mock_release,
-};
-
 KUNIT_DEFINE_ACTION_WRAPPER(vfree_action, vfree, const void *);
 
 /* Has it map two pages of vmalloc space, as if they were pages of its own. */
@@ -618,7 +732,8 @@ static struct kunit_suite dma_buf_vmap_kept_test_suite = {
 	.test_cases = dma_buf_vmap_kept_cases,
 };
 
-kunit_test_suites(&dma_buf_vmap_pages_test_suite,
+kunit_test_suites(&dma_buf_vmap_misuse_test_suite,
+		  &dma_buf_vmap_pages_test_suite,
 		  &dma_buf_vmap_kept_test_suite);
 
 #ifdef CONFIG_DMABUF_DEBUG

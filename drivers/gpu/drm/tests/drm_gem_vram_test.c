@@ -127,7 +127,7 @@ static void drm_gem_vram_test_scanout_mapped(struct kunit *test)
 	vram_test_map(test, &map);
 	memset(map.vaddr, TEST_BYTE, TEST_SIZE);
 
-	KUNIT_EXPECT_EQ(test, -EBUSY,
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
 			drm_gem_vram_plane_helper_prepare_fb(NULL, &state));
 	vram_test_expect_mapped(test, &map);
 	dma_buf_vunmap_unlocked(priv->dmabuf, &map);

@@ -397,12 +397,13 @@ FIXTURE_TEARDOWN(qxl)
 	teardown(&self->m);
 }
 
-/* Draws nothing, but has a number written to the start of the buffer. */
-static int qxl_relocate(int drm, uint32_t handle)
+/* Draws nothing, but has a number written to the buffer. */
+static int qxl_relocate(int drm, uint32_t handle, uint64_t offset)
 {
 	static const uint8_t nothing[512];
 	struct drm_qxl_reloc reloc = {
 		.dst_handle = handle,
+		.dst_offset = offset,
 		.reloc_type = QXL_RELOC_TYPE_SURF,
 	};
 	struct drm_qxl_command command = {
@@ -426,7 +427,22 @@ TEST_F(qxl, command)
 	struct moving *m = &self->m;
 
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
-	ASSERT_EQ(0, qxl_relocate(m->drm, m->dumb.handle));
+	ASSERT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, 0));
+	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
+}
+
+/* Commands change their buffers where they say, and nothing behind them. */
+TEST_F(qxl, command_offset)
+{
+	struct moving *m = &self->m;
+
+	EXPECT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, 4096));
+	EXPECT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, m->dumb.size - 8));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle,
+					m->dumb.size - 7));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle, m->dumb.size));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle, 1ULL << 32));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, 0, 4096));
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 }
 
@@ -457,7 +473,7 @@ TEST_F(qxl, evict)
 	}
 	ASSERT_EQ(0, vivid_dqbuf(&m->q));
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, 0));
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 }
 
