@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # The verbs of this repository; what they do is in scripts/.
 
-KERNELS = $(or $(KERNEL),7.3 6.12)
-ONE     = $(or $(KERNEL),7.3)
-FLAVOUR = release
+ALL     = $(shell cat patches/kernels)
+KERNELS = $(or $(KERNEL),$(ALL))
+ONE     = $(or $(KERNEL),$(firstword $(ALL)))
+FLAVOUR = patched
 export TREE EXPORTER OPERATION SIZE
 
 .PHONY: help setup tree export check kernel test demo bench profile lint shell compare clean
@@ -14,58 +15,67 @@ help:
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
 	@echo 'make profile   in which functions of the kernel that goes'
-	@echo 'make check     patches, files shown and what applies are the same'
-	@echo 'make lint      checkpatch, W=1 and sparse for each patch; shellcheck'
-	@echo 'make tree      build/KERNEL/linux: the patches as commits, to work on'
+	@echo 'make check     patches, topics, files shown and what applies are the same'
+	@echo 'make lint      checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
+	@echo 'make tree      build/KERNEL/linux: the patches as commits, a branch for each topic'
 	@echo 'make export    the commits of that tree as patches'
 	@echo 'make kernel    build/KERNEL/FLAVOUR/arch/x86/boot/bzImage'
 	@echo 'make shell     a shell in the virtual machine (Ctrl-A X ends it)'
 	@echo 'make setup     installs the Debian packages that all this needs'
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
-	@echo 'KERNEL=7.3|6.12     without it: both for test, check, lint, compare, bench; else 7.3'
-	@echo 'FLAVOUR=release|debug|highmem|base   for kernel, test, shell and profile'
+	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, bench; else $(ONE)'
+	@echo 'FLAVOUR=patched|unpatched|debug|highmem   for kernel, test, shell and profile'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
 setup:
 	@scripts/setup
 
-tree: setup
+tree:
+	@scripts/setup check tree
 	@scripts/series import $(ONE)
 
 export:
 	@scripts/series export $(ONE)
 
-check: setup
-	@scripts/series-test
+check:
+	@scripts/setup check check
+	@scripts/selftest
 	@set -e; for kernel in $(KERNELS); do scripts/series check $$kernel; done
 
-kernel: setup
+kernel:
+	@scripts/setup check kernel
 	@scripts/kernel $(ONE) $(FLAVOUR)
 
+# these two are what a stranger begins with: they install what is missing
 test: setup
 	@scripts/test $(FLAVOUR) $(KERNELS)
 
 demo: setup
 	@scripts/demo $(ONE)
 
-lint: setup
+lint:
+	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
 
-shell: setup
+shell:
+	@scripts/setup check shell
 	@scripts/kernel $(ONE) $(FLAVOUR)
 	@scripts/initrd $(ONE) $(FLAVOUR)
 	@scripts/vm $(ONE) $(FLAVOUR) shell
 
-compare: setup
+compare:
+	@scripts/setup check compare
 	@scripts/compare $(KERNELS)
 
-bench: setup
+bench:
+	@scripts/setup check bench
 	@scripts/bench $(KERNELS)
 
-profile: setup
+profile:
+	@scripts/setup check profile
 	@scripts/profile $(ONE) $(FLAVOUR)
 
 clean:
-	rm -rf build/* build
+	@scripts/clean

@@ -78,6 +78,10 @@ static void block_is_translated(uint64_t id, struct qemu_plugin_tb *tb)
 	size_t i;
 
 	(void)id;
+	if (!block) {
+		fputs("profile: no memory\n", stderr);
+		exit(1);
+	}
 	block->address = qemu_plugin_tb_vaddr(tb);
 	block->length = qemu_plugin_tb_n_insns(tb);
 	block->next = blocks;

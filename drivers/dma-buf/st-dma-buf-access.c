@@ -259,7 +259,7 @@ static void test_overlap_writer_after_reader(struct kunit *test)
 	BEGIN(WRITER, "RRB");
 	END(READER, "RRB");
 	END(READER, "RRB");
-	END(WRITER, "RRBrrb");
+	END(WRITER, "RRBbrr");
 }
 
 static void test_overlap_writer_in_reader(struct kunit *test)

@@ -8,11 +8,11 @@
  *
  *	operation,exporter,width,height,buffers,attachments,value
  *
- * The value is the least of the calls in nanoseconds, or for frames the median;
- * where the clock counts instructions (scripts/vm) it is these. For "held" it is
- * bytes. Without -d the node is the first vivid's, and without -s the sizes are
- * four of a webcam. With -d it is any node that captures or outputs, and the size
- * what it is set to.
+ * and then how many they were. The value is the least of the calls in
+ * nanoseconds, or for frames the median; where the clock counts instructions
+ * (scripts/vm) it is these. For "held" it is bytes. Without -d the node is the
+ * first vivid's, and without -s the sizes are four of a webcam. With -d it is any
+ * node that captures or outputs, and the size what it is set to.
  *
  * qbuf_known	VIDIOC_QBUF of the buffer's dma-buf, or of memory of the driver
  * qbuf_other	the same with another dma-buf than last time, one of two
@@ -40,6 +40,7 @@
 #define REPEAT		11
 #define FRAMES		9
 #define HELD		4
+#define SIZES		4
 
 #define CHECK(call)							\
 	({								\
@@ -106,15 +107,21 @@ static int udmabuf_scattered_alloc(size_t size)
 	int dev, memfd, pinned, ret;
 	struct frame *frames;
 
+	if (!write_file(LIST_LIMIT, "65536"))
+		return -ENODEV;
 	dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-	if (dev < 0 || !write_file(LIST_LIMIT, "65536"))
+	if (dev < 0)
 		return -ENODEV;
 
 	pages = (size + page - 1) / page;
 	list = calloc(1, sizeof(*list) + pages * sizeof(*list->list));
 	frames = calloc(pages, sizeof(*frames));
-	if (!list || !frames)
+	if (!list || !frames) {
+		free(frames);
+		free(list);
+		close(dev);
 		return -ENOMEM;
+	}
 
 	memfd = CHECK(memfd_create("bench", MFD_ALLOW_SEALING | MFD_CLOEXEC));
 	CHECK(ftruncate(memfd, pages * page));
@@ -197,26 +204,29 @@ static bool usable(const struct exporter *e)
 	fd = e->alloc(sysconf(_SC_PAGESIZE));
 	if (fd == -ENODEV)
 		fprintf(stderr, "%s: not here\n", e->name);
-	else
+	else if (fd >= 0)
 		close(fd);
 
 	return fd != -ENODEV;
 }
+
+static unsigned int results;
 
 static bool wanted(const char *operation)
 {
 	return !only_operation || !strcmp(operation, only_operation);
 }
 
-static void print(const char *operation, const struct exporter *e,
-		  unsigned int buffers, unsigned int attachments,
-		  uint64_t value)
+static void print_result(const char *operation, const struct exporter *e,
+			 unsigned int buffers, unsigned int attachments,
+			 uint64_t value)
 {
 	if (!wanted(operation))
 		return;
 	printf("%s,%s,%u,%u,%u,%u,%lld\n", operation, e->name, width, height,
 	       buffers, attachments, (long long)value);
 	fflush(stdout);
+	results++;
 }
 
 static int compare(const void *a, const void *b)
@@ -278,18 +288,18 @@ static uint64_t end_on(clockid_t clock)
 	return now;
 }
 
-static uint64_t begin(void)
+static uint64_t clock_begin(void)
 {
 	return begin_on(CLOCK_MONOTONIC_RAW);
 }
 
-static uint64_t end(void)
+static uint64_t clock_end(void)
 {
 	return end_on(CLOCK_MONOTONIC_RAW);
 }
 
 /* What measuring alone takes, the median of many. */
-static uint64_t nothing;
+static uint64_t overhead;
 
 static void calibrate(void)
 {
@@ -297,10 +307,15 @@ static void calibrate(void)
 	unsigned int i;
 
 	for (i = 0; i < 101; i++) {
-		values[i] = begin();
-		values[i] = end() - values[i];
+		values[i] = clock_begin();
+		values[i] = clock_end() - values[i];
 	}
-	nothing = median(values, 101);
+	overhead = median(values, 101);
+}
+
+static uint64_t net(uint64_t spent)
+{
+	return spent > overhead ? spent - overhead : 0;
 }
 
 static uint64_t timed_ioctl(int fd, unsigned long request, void *arg)
@@ -308,16 +323,16 @@ static uint64_t timed_ioctl(int fd, unsigned long request, void *arg)
 	uint64_t since, spent;
 	int ret;
 
-	since = begin();
+	since = clock_begin();
 	ret = ioctl(fd, request, arg);
-	spent = end() - since;
+	spent = clock_end() - since;
 	if (ret) {
 		fprintf(stderr, "error: ioctl %#lx: %s\n", request,
 			strerror(errno));
 		exit(1);
 	}
 
-	return spent > nothing ? spent - nothing : 0;
+	return spent > overhead ? spent - overhead : 0;
 }
 
 /* A buffer without memory of the driver belongs to @dmabuf. */
@@ -404,16 +419,16 @@ static void bench_first(const struct exporter *e)
 		if (!e->alloc)
 			continue;
 		measure("close");
-		since = begin();
+		since = clock_begin();
 		close(dmabuf);
-		closed[i] = end() - since - nothing;
+		closed[i] = net(clock_end() - since);
 		measure("");
 	}
 
-	print("qbuf_first", e, 1, 0, least(first, REPEAT));
-	print("release", e, 1, 0, least(released, REPEAT));
+	print_result("qbuf_first", e, 1, 0, least(first, REPEAT));
+	print_result("release", e, 1, 0, least(released, REPEAT));
 	if (e->alloc)
-		print("close", e, 1, 0, least(closed, REPEAT));
+		print_result("close", e, 1, 0, least(closed, REPEAT));
 }
 
 /* A driver that imports and attaches, though it never uses the memory. */
@@ -458,7 +473,7 @@ static void bench_qbuf(const struct exporter *e, unsigned int count,
 		known[i] = qbuf(last, dmabuf[last]);
 		dequeue_all();
 	}
-	print("qbuf_known", e, count, attachments, least(known, REPEAT));
+	print_result("qbuf_known", e, count, attachments, least(known, REPEAT));
 
 	if (e->alloc) {
 		measure("qbuf_other");
@@ -466,7 +481,7 @@ static void bench_qbuf(const struct exporter *e, unsigned int count,
 			another[i] = qbuf(last, dmabuf[i % 2 ? last : count]);
 			dequeue_all();
 		}
-		print("qbuf_other", e, count, attachments,
+		print_result("qbuf_other", e, count, attachments,
 		      least(another, REPEAT));
 	}
 
@@ -517,7 +532,7 @@ static clockid_t driver_clock(void)
 	return -1;
 }
 
-static uint64_t used(clockid_t driver)
+static uint64_t cpu_time(clockid_t driver)
 {
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID) +
 	       (driver == -1 ? 0 : read_clock(driver));
@@ -582,7 +597,7 @@ static void bench_frames(const struct exporter *e, bool copy)
 	driver = driver_clock();
 	if (driver == -1)
 		fprintf(stderr, "no thread of the driver: no cycles\n");
-	last = used(driver);
+	last = cpu_time(driver);
 
 	for (frame = 0; frame < FRAMES; frame++) {
 		struct pollfd pollfd = { .fd = node, .events = POLLIN | POLLOUT };
@@ -606,7 +621,7 @@ static void bench_frames(const struct exporter *e, bool copy)
 		}
 		measure("");
 		qbuf(i, import ? dmabuf[i] : -1);
-		now = used(driver);
+		now = cpu_time(driver);
 		cycles[frame] = now - last;
 		last = now;
 	}
@@ -623,14 +638,14 @@ static void bench_frames(const struct exporter *e, bool copy)
 	release(memory);
 
 	if (copy) {
-		print("copy", e, STREAMED, 0, median(copies, FRAMES));
+		print_result("copy", e, STREAMED, 0, median(copies, FRAMES));
 		if (driver != -1)
-			print("cycle_copy", e, STREAMED, 0,
+			print_result("cycle_copy", e, STREAMED, 0,
 			      median(cycles, FRAMES));
 	} else {
-		print("dqbuf", e, STREAMED, 0, median(dqbufs, FRAMES));
+		print_result("dqbuf", e, STREAMED, 0, median(dqbufs, FRAMES));
 		if (driver != -1)
-			print("cycle", e, STREAMED, 0, median(cycles, FRAMES));
+			print_result("cycle", e, STREAMED, 0, median(cycles, FRAMES));
 	}
 }
 
@@ -695,7 +710,7 @@ static unsigned int bench_pages(const char *operation, unsigned int sizes,
 			}
 			/* somebody else may have freed some meanwhile */
 			taken = before - free_pages();
-			print(operation, e, HELD, 0, taken < 0 ? 0 :
+			print_result(operation, e, HELD, 0, taken < 0 ? 0 :
 			      taken * sysconf(_SC_PAGESIZE) / HELD);
 		}
 	}
@@ -714,6 +729,10 @@ static void bench_memory(unsigned int sizes, const unsigned int (*list)[2])
 {
 	int dmabuf[2 * MAX_BUFFERS];
 	unsigned int count;
+
+	/* "held" has all of its dma-bufs in one queue */
+	_Static_assert(HELD * SIZES * (sizeof(exporters) / sizeof(*exporters) -
+		       2) <= MAX_BUFFERS, "too few buffers in a queue");
 
 	create(MAX_BUFFERS, V4L2_MEMORY_DMABUF);
 	count = bench_pages("held", sizes, list, dmabuf);
@@ -817,7 +836,7 @@ static void bench_numbers(void)
 
 int main(int argc, char **argv)
 {
-	static const unsigned int sizes[][2] = {
+	static const unsigned int sizes[SIZES][2] = {
 		{ 640, 360 }, { 1280, 720 }, { 1920, 1080 }, { 3840, 2160 },
 	};
 	const char *path = NULL;
@@ -858,6 +877,7 @@ int main(int argc, char **argv)
 	calibrate();
 	if (width || path) {
 		bench_size();
+		printf("%u results\n", results);
 		return 0;
 	}
 
@@ -865,8 +885,8 @@ int main(int argc, char **argv)
 	height = sizes[0][1];
 	set_format();
 	if (wanted("held") || wanted("kept"))
-		bench_memory(4, sizes);
-	for (i = 0; i < 4; i++) {
+		bench_memory(SIZES, sizes);
+	for (i = 0; i < SIZES; i++) {
 		width = sizes[i][0];
 		height = sizes[i][1];
 		bench_size();
@@ -874,6 +894,7 @@ int main(int argc, char **argv)
 	width = sizes[0][0];
 	height = sizes[0][1];
 	bench_numbers();
+	printf("%u results\n", results);
 
 	return 0;
 

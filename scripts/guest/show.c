@@ -50,6 +50,8 @@ static int find_screen(void)
 	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_GETRESOURCES, &res);
 	if (ret)
 		return ret;
+	if (!res.count_crtcs || !res.count_connectors)
+		return -ENOENT;
 	crtc = crtcs[0];
 	connector = connectors[0];
 
@@ -202,7 +204,8 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < BUFFERS; i++)
 		attachments += dmabuf_attachments(dmabuf[i], &cpu_only);
-	printf("show %u frames, %d attachments\n", frames, attachments);
+	printf("show %u frames, %d buffers, %d attachments\n", frames, BUFFERS,
+	       attachments);
 
 	CHECK(vivid_streamoff(&q));
 	CHECK(save(argv[2], q.mem[shown]));

@@ -326,7 +326,7 @@ TEST_F(move, scanout)
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 	ret = show(m);
 	TH_LOG("showing the buffer: %s", strerror(-ret));
-	EXPECT_TRUE(!ret || ret == -EBUSY);
+	EXPECT_TRUE(!ret || ret == -ENOSPC);
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 
 	/* And it can when the importer is done with it. */
@@ -397,10 +397,14 @@ FIXTURE_TEARDOWN(qxl)
 	teardown(&self->m);
 }
 
+/* A command without its release info, which is as large as that may be. */
+#define COMMAND_SIZE	(256 - 8)
+
 /* Draws nothing, but has a number written to the buffer. */
-static int qxl_relocate(int drm, uint32_t handle, uint64_t offset)
+static int qxl_relocate(int drm, uint32_t handle, uint64_t offset,
+			uint32_t command_size)
 {
-	static const uint8_t nothing[512];
+	static const uint8_t nothing[COMMAND_SIZE + 1];
 	struct drm_qxl_reloc reloc = {
 		.dst_handle = handle,
 		.dst_offset = offset,
@@ -408,7 +412,7 @@ static int qxl_relocate(int drm, uint32_t handle, uint64_t offset)
 	};
 	struct drm_qxl_command command = {
 		.command = (uintptr_t)nothing,
-		.command_size = sizeof(nothing),
+		.command_size = command_size,
 		.relocs = (uintptr_t)&reloc,
 		.relocs_num = 1,
 		.type = QXL_CMD_DRAW,
@@ -427,35 +431,39 @@ TEST_F(qxl, command)
 	struct moving *m = &self->m;
 
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
-	ASSERT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, 0));
+	ASSERT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, 0, COMMAND_SIZE));
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 }
 
 /* Commands change their buffers where they say, and nothing behind them. */
-TEST_F(qxl, command_offset)
+TEST_F(qxl, command_bounds)
 {
 	struct moving *m = &self->m;
+	uint32_t handle = m->dumb.handle;
+	uint64_t size = m->dumb.size;
 
-	EXPECT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, 4096));
-	EXPECT_EQ(0, qxl_relocate(m->drm, m->dumb.handle, m->dumb.size - 8));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle,
-					m->dumb.size - 7));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle, m->dumb.size));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, m->dumb.handle, 1ULL << 32));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, 0, 4096));
+	EXPECT_EQ(0, qxl_relocate(m->drm, handle, 4096, COMMAND_SIZE));
+	EXPECT_EQ(0, qxl_relocate(m->drm, handle, size - 4, COMMAND_SIZE));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, size - 3,
+					COMMAND_SIZE));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, size, COMMAND_SIZE));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, 1ULL << 32,
+					COMMAND_SIZE));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, 0, 256, COMMAND_SIZE));
+	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, 0, COMMAND_SIZE + 1));
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 }
 
 /*
- * Buffers of qxl start in video memory, where vivid cannot use them. They leave
- * it when others want it, and come back when a command names them.
+ * Buffers of qxl leave video memory when others want it. An importer brings
+ * them back by attaching, and vivid cannot use them there.
  */
 TEST_F(qxl, evict)
 {
 	struct moving *m = &self->m;
 	struct drm_qxl_alloc alloc = { .size = SIZE };
 	uint32_t handle = 0;
-	int i, ret;
+	int i;
 
 	for (i = 0; i < 40; i++) {
 		ASSERT_EQ(0, ioctl(m->drm, DRM_IOCTL_QXL_ALLOC, &alloc));
@@ -465,16 +473,7 @@ TEST_F(qxl, evict)
 
 	ASSERT_EQ(0, release(m));
 	ASSERT_EQ(0, import(m, handle));
-
-	ret = vivid_qbuf(&m->q, 0);
-	if (ret) {
-		EXPECT_EQ(-EOPNOTSUPP, ret);
-		return;
-	}
-	ASSERT_EQ(0, vivid_dqbuf(&m->q));
-	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
-	EXPECT_EQ(-EINVAL, qxl_relocate(m->drm, handle, 0));
-	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
+	EXPECT_EQ(-EOPNOTSUPP, vivid_qbuf(&m->q, 0));
 }
 
 TEST_HARNESS_MAIN
