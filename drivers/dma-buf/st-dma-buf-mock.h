@@ -7,8 +7,6 @@
 #define __ST_DMA_BUF_MOCK_H__
 
 #include <kunit/test.h>
-#include <linux/atomic.h>
-#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/fcntl.h>
@@ -17,7 +15,6 @@
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 
 /*
  * In a kunit_warning_suppress() block, that each WARN_ON_ONCE() was reached.
@@ -46,14 +43,10 @@ struct mock_exporter {
 	int released;
 	int attach_error;
 	int vmap_error;
-	int begin_error;
 	struct device *attach_dev;
 	bool attach_peer2peer;
 	struct dma_fence *fence;
 	bool fence_pending;
-	char cpu_calls[32];
-	atomic_t cpu_busy;
-	bool cpu_overlap;
 	bool map_was_set;
 	bool released_mapped;
 	void *vaddr;
@@ -129,39 +122,13 @@ static void mock_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 	kfree(sgt);
 }
 
-/*
- * Log a begin (of reading, writing, or both: R, W, B), an end (r, w, b), or a
- * begin that fails (x), and that there is one at a time.
- */
-static void mock_cpu_call(struct mock_exporter *mock, char call)
-{
-	size_t len = strlen(mock->cpu_calls);
-
-	if (atomic_inc_return(&mock->cpu_busy) != 1)
-		mock->cpu_overlap = true;
-	if (len < sizeof(mock->cpu_calls) - 1)
-		mock->cpu_calls[len] = call;
-	fsleep(1000);
-	atomic_dec(&mock->cpu_busy);
-}
-
 static int __maybe_unused mock_begin(struct dma_buf *dmabuf,
 				     enum dma_data_direction dir)
 {
 	struct mock_exporter *mock = dmabuf->priv;
 
 	mock->begun++;
-	mock->fence_pending = mock->fence &&
-			      !dma_fence_is_signaled(mock->fence);
-	mock_cpu_call(mock, mock->begin_error ? 'x' : "BWR"[dir]);
-
-	return mock->begin_error;
-}
-
-static int __maybe_unused mock_end(struct dma_buf *dmabuf,
-				   enum dma_data_direction dir)
-{
-	mock_cpu_call(dmabuf->priv, "bwr"[dir]);
+	mock->fence_pending = !dma_fence_is_signaled(mock->fence);
 
 	return 0;
 }

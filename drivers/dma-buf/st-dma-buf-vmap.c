@@ -465,7 +465,7 @@ static const struct dma_buf_ops mock_managed_ops = {
 	.unmap_dma_buf = mock_unmap,
 	.vmap = mock_vmap,
 	.vunmap = mock_vunmap,
-	.managed_vmap = true,
+	.keep_vmap = true,
 	.release = mock_release,
 };
 
@@ -659,7 +659,7 @@ static const struct dma_buf_ops exhaust_ops = {
 	.unmap_dma_buf = mock_unmap,
 	.vmap = exhaust_vmap,
 	.vunmap = exhaust_vunmap,
-	.managed_vmap = true,
+	.keep_vmap = true,
 	.release = mock_release,
 };
 

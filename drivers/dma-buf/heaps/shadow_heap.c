@@ -9,7 +9,7 @@
  * the CPU are not coherent with devices.
  */
 
-#include <linux/atomic.h>
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
@@ -25,9 +25,6 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-/* Fills the CPU's copy while the CPU has no business with the buffer. */
-#define SHADOW_POISON	0xdb
-
 /*
  * Each segment may get a bounce buffer. Those of a page are likely to follow
  * each other. Between longer ones there are gaps, and importers that want a
@@ -37,224 +34,124 @@
 
 /**
  * struct shadow_heap_buffer - a buffer of the shadow heap
- * @attachments: attachments of devices, protected by @lock
- * @lock: serializes CPU access with mapping and unmapping for devices
+ * @mappings: of @device; its lock also serializes all copying
  * @len: size of each copy, whole pages
  * @device: what devices see, physically contiguous
  * @cpu: what the CPU sees, virtually contiguous
  * @begins: calls of dma_buf_ops.begin_cpu_access
- * @ends: calls of dma_buf_ops.end_cpu_access, wrong ones included
- * @underflows: ends for reading or for writing that had no begin
- * @readers: begins for reading only that have not ended
- * @writers: begins for writing, or both, that have not ended
+ * @ends: calls of dma_buf_ops.end_cpu_access
  * @dir: debugfs directory, whose name is the inode number of the dma-buf
- *
- * What counts is protected by @lock; debugfs reads it without.
  */
 struct shadow_heap_buffer {
-	struct list_head attachments;
-	struct mutex lock;	/* access and mapping, see above */
+	struct dma_buf_mappings mappings;
 	size_t len;
 	void *device;
 	void *cpu;
 	u32 begins;
 	u32 ends;
-	u32 underflows;
-	u32 readers;
-	u32 writers;
 	struct dentry *dir;
 };
 
-struct shadow_heap_attachment {
-	struct device *dev;
-	struct sg_table table;
-	struct list_head list;
-	enum dma_data_direction dir;	/* DMA_NONE while not mapped */
-};
-
 static struct dentry *shadow_heap_dir;
-
-/* Of all buffers, also those that are gone. */
-static atomic_t shadow_heap_underflows = ATOMIC_INIT(0);
-static atomic_t shadow_heap_leaks = ATOMIC_INIT(0);
-
-static int shadow_heap_attach(struct dma_buf *dmabuf,
-			      struct dma_buf_attachment *attachment)
-{
-	struct shadow_heap_buffer *buffer = dmabuf->priv;
-	struct shadow_heap_attachment *a;
-	struct scatterlist *sg;
-	size_t offset = 0;
-	int ret, i;
-
-	/* never mapped, never synced */
-	if (!attachment->dev)
-		return 0;
-
-	a = kzalloc_obj(*a);
-	if (!a)
-		return -ENOMEM;
-
-	ret = sg_alloc_table(&a->table,
-			     buffer->len / SHADOW_SEGMENT, GFP_KERNEL);
-	if (ret) {
-		kfree(a);
-		return ret;
-	}
-
-	for_each_sgtable_sg(&a->table, sg, i) {
-		sg_set_buf(sg, buffer->device + offset, SHADOW_SEGMENT);
-		offset += SHADOW_SEGMENT;
-	}
-
-	a->dev = attachment->dev;
-	a->dir = DMA_NONE;
-	attachment->priv = a;
-
-	mutex_lock(&buffer->lock);
-	list_add(&a->list, &buffer->attachments);
-	mutex_unlock(&buffer->lock);
-
-	return 0;
-}
-
-static void shadow_heap_detach(struct dma_buf *dmabuf,
-			       struct dma_buf_attachment *attachment)
-{
-	struct shadow_heap_buffer *buffer = dmabuf->priv;
-	struct shadow_heap_attachment *a = attachment->priv;
-
-	if (!a)
-		return;
-
-	mutex_lock(&buffer->lock);
-	list_del(&a->list);
-	mutex_unlock(&buffer->lock);
-
-	sg_free_table(&a->table);
-	kfree(a);
-}
 
 static struct sg_table *
 shadow_heap_map_dma_buf(struct dma_buf_attachment *attachment,
 			enum dma_data_direction direction)
 {
 	struct shadow_heap_buffer *buffer = attachment->dmabuf->priv;
-	struct shadow_heap_attachment *a = attachment->priv;
-	int ret;
+	struct scatterlist *sg;
+	struct sg_table *sgt;
+	size_t offset = 0;
+	int ret, i;
 
-	/* The CPU must not write to what is mapped DMA_FROM_DEVICE. */
-	if (direction == DMA_FROM_DEVICE)
-		direction = DMA_BIDIRECTIONAL;
+	sgt = kzalloc_obj(*sgt);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
 
-	mutex_lock(&buffer->lock);
-	ret = dma_map_sgtable(attachment->dev, &a->table, direction, 0);
-	if (!ret)
-		a->dir = direction;
-	mutex_unlock(&buffer->lock);
+	ret = sg_alloc_table(sgt, buffer->len / SHADOW_SEGMENT, GFP_KERNEL);
+	if (ret) {
+		kfree(sgt);
+		return ERR_PTR(ret);
+	}
 
-	return ret ? ERR_PTR(ret) : &a->table;
+	for_each_sgtable_sg(sgt, sg, i) {
+		sg_set_buf(sg, buffer->device + offset, SHADOW_SEGMENT);
+		offset += SHADOW_SEGMENT;
+	}
+
+	return dma_buf_mappings_map(&buffer->mappings, attachment->dev, sgt,
+				    direction, 0);
 }
 
 static void shadow_heap_unmap_dma_buf(struct dma_buf_attachment *attachment,
-				      struct sg_table *table,
+				      struct sg_table *sgt,
 				      enum dma_data_direction direction)
 {
 	struct shadow_heap_buffer *buffer = attachment->dmabuf->priv;
-	struct shadow_heap_attachment *a = attachment->priv;
 
-	mutex_lock(&buffer->lock);
-	dma_unmap_sgtable(attachment->dev, table, a->dir, 0);
-	a->dir = DMA_NONE;
-	mutex_unlock(&buffer->lock);
+	dma_buf_mappings_unmap(&buffer->mappings, sgt);
 }
 
 /* Gets what devices wrote into the devices' copy. */
 static void shadow_heap_sync_for_cpu(struct shadow_heap_buffer *buffer)
 {
-	struct shadow_heap_attachment *a;
+	struct dma_buf_mapping *m;
 
-	lockdep_assert_held(&buffer->lock);
+	lockdep_assert_held(&buffer->mappings.lock);
 
-	list_for_each_entry(a, &buffer->attachments, list) {
-		if (a->dir == DMA_NONE || a->dir == DMA_TO_DEVICE)
-			continue;
-		dma_sync_sgtable_for_cpu(a->dev, &a->table, a->dir);
-	}
+	list_for_each_entry(m, &buffer->mappings.list, node)
+		if (m->dir != DMA_TO_DEVICE)
+			dma_sync_sgtable_for_cpu(m->dev, m->sgt, m->dir);
 }
 
 /* Lets devices have what is in the devices' copy. */
 static void shadow_heap_sync_for_device(struct shadow_heap_buffer *buffer)
 {
-	struct shadow_heap_attachment *a;
+	struct dma_buf_mapping *m;
 
-	lockdep_assert_held(&buffer->lock);
+	lockdep_assert_held(&buffer->mappings.lock);
 
-	list_for_each_entry(a, &buffer->attachments, list) {
-		if (a->dir == DMA_NONE)
-			continue;
-		dma_sync_sgtable_for_device(a->dev, &a->table, a->dir);
-	}
+	list_for_each_entry(m, &buffer->mappings.list, node)
+		dma_sync_sgtable_for_device(m->dev, m->sgt, m->dir);
 }
 
 /*
- * The CPU's copy belongs to those who write to it until the last of them ends:
- * it is neither filled nor poisoned under them. Those who read get what devices
- * have written since others began to read.
+ * The CPU's copy belongs to those who write to it. The core counts the caller
+ * only after this, but under the same lock and before the caller writes: what
+ * is copied over here is nobody's.
  */
 static int shadow_heap_begin_cpu_access(struct dma_buf *dmabuf,
 					enum dma_data_direction direction)
 {
 	struct shadow_heap_buffer *buffer = dmabuf->priv;
 
-	mutex_lock(&buffer->lock);
-	shadow_heap_sync_for_cpu(buffer);
-
-	if (!buffer->writers) {
-		if (direction != DMA_TO_DEVICE)
-			memcpy(buffer->cpu, buffer->device, buffer->len);
-		else if (!buffer->readers)
-			memset(buffer->cpu, SHADOW_POISON, buffer->len);
-	}
+	guard(mutex)(&buffer->mappings.lock);
 
 	buffer->begins++;
-	if (direction == DMA_FROM_DEVICE)
-		buffer->readers++;
-	else
-		buffer->writers++;
-	mutex_unlock(&buffer->lock);
+	if (!buffer->mappings.writers) {
+		shadow_heap_sync_for_cpu(buffer);
+		memcpy(buffer->cpu, buffer->device, buffer->len);
+	}
 
 	return 0;
 }
 
 /*
- * What has not begun cannot end: the CPU's copy is poison, or belongs to others
- * who are not done with it. So this copies nothing, as the caller should see.
+ * The core syncs for devices, too, but not before it has got the lock again. By
+ * then others could have got back what a bounce buffer had.
  */
 static int shadow_heap_end_cpu_access(struct dma_buf *dmabuf,
 				      enum dma_data_direction direction)
 {
 	struct shadow_heap_buffer *buffer = dmabuf->priv;
-	bool wrote = direction != DMA_FROM_DEVICE;
-	u32 *users = wrote ? &buffer->writers : &buffer->readers;
 
-	mutex_lock(&buffer->lock);
+	guard(mutex)(&buffer->mappings.lock);
+
 	buffer->ends++;
-	if (!*users) {
-		buffer->underflows++;
-		atomic_inc(&shadow_heap_underflows);
-		goto unlock;
-	}
-	--*users;
-
-	if (wrote) {
+	if (direction != DMA_FROM_DEVICE) {
 		memcpy(buffer->device, buffer->cpu, buffer->len);
 		shadow_heap_sync_for_device(buffer);
 	}
-	if (!buffer->readers && !buffer->writers)
-		memset(buffer->cpu, SHADOW_POISON, buffer->len);
-unlock:
-	mutex_unlock(&buffer->lock);
 
 	return 0;
 }
@@ -286,15 +183,12 @@ static void shadow_heap_release(struct dma_buf *dmabuf)
 {
 	struct shadow_heap_buffer *buffer = dmabuf->priv;
 
-	atomic_add(buffer->readers + buffer->writers, &shadow_heap_leaks);
 	/* waits for those who have a file in it in use */
 	debugfs_remove(buffer->dir);
 	shadow_heap_free(buffer);
 }
 
 static const struct dma_buf_ops shadow_heap_buf_ops = {
-	.attach = shadow_heap_attach,
-	.detach = shadow_heap_detach,
 	.map_dma_buf = shadow_heap_map_dma_buf,
 	.unmap_dma_buf = shadow_heap_unmap_dma_buf,
 	.begin_cpu_access = shadow_heap_begin_cpu_access,
@@ -314,9 +208,9 @@ static ssize_t shadow_heap_device_read(struct file *file, char __user *to,
 {
 	struct shadow_heap_buffer *buffer = file->private_data;
 
-	mutex_lock(&buffer->lock);
+	mutex_lock(&buffer->mappings.lock);
 	shadow_heap_sync_for_cpu(buffer);
-	mutex_unlock(&buffer->lock);
+	mutex_unlock(&buffer->mappings.lock);
 
 	return simple_read_from_buffer(to, count, ppos, buffer->device,
 				       buffer->len);
@@ -329,16 +223,16 @@ static ssize_t shadow_heap_device_write(struct file *file,
 	struct shadow_heap_buffer *buffer = file->private_data;
 	ssize_t ret;
 
-	mutex_lock(&buffer->lock);
+	mutex_lock(&buffer->mappings.lock);
 	shadow_heap_sync_for_cpu(buffer);
-	mutex_unlock(&buffer->lock);
+	mutex_unlock(&buffer->mappings.lock);
 
 	ret = simple_write_to_buffer(buffer->device, buffer->len, ppos, from,
 				     count);
 
-	mutex_lock(&buffer->lock);
+	mutex_lock(&buffer->mappings.lock);
 	shadow_heap_sync_for_device(buffer);
-	mutex_unlock(&buffer->lock);
+	mutex_unlock(&buffer->mappings.lock);
 
 	return ret;
 }
@@ -361,10 +255,6 @@ static void shadow_heap_add_debugfs(struct dma_buf *dmabuf)
 	buffer->dir = debugfs_create_dir(name, shadow_heap_dir);
 	debugfs_create_u32("begins", 0444, buffer->dir, &buffer->begins);
 	debugfs_create_u32("ends", 0444, buffer->dir, &buffer->ends);
-	debugfs_create_u32("underflows", 0444, buffer->dir,
-			   &buffer->underflows);
-	debugfs_create_u32("readers", 0444, buffer->dir, &buffer->readers);
-	debugfs_create_u32("writers", 0444, buffer->dir, &buffer->writers);
 	debugfs_create_file("device", 0600, buffer->dir, buffer,
 			    &shadow_heap_device_fops);
 }
@@ -379,8 +269,7 @@ static struct dma_buf *shadow_heap_export(size_t len, int flags)
 	if (!buffer)
 		return ERR_PTR(-ENOMEM);
 
-	INIT_LIST_HEAD(&buffer->attachments);
-	mutex_init(&buffer->lock);
+	dma_buf_mappings_init(&buffer->mappings);
 	buffer->len = len;
 
 	/* Importers may want it contiguous, so there is a size that fails. */
@@ -395,13 +284,13 @@ static struct dma_buf *shadow_heap_export(size_t len, int flags)
 		shadow_heap_free(buffer);
 		return ERR_PTR(-ENOMEM);
 	}
-	memset(buffer->cpu, SHADOW_POISON, len);
 
 	exp_info.exp_name = "shadow";
 	exp_info.ops = &shadow_heap_buf_ops;
 	exp_info.size = len;
 	exp_info.flags = flags;
 	exp_info.priv = buffer;
+	exp_info.mappings = &buffer->mappings;
 	dmabuf = dma_buf_export(&exp_info);
 	if (IS_ERR(dmabuf)) {
 		shadow_heap_free(buffer);
@@ -436,10 +325,6 @@ static int __init shadow_heap_create(void)
 		return PTR_ERR(heap);
 
 	shadow_heap_dir = debugfs_create_dir("dma_buf_shadow", NULL);
-	debugfs_create_atomic_t("underflows", 0444, shadow_heap_dir,
-				&shadow_heap_underflows);
-	debugfs_create_atomic_t("leaks", 0444, shadow_heap_dir,
-				&shadow_heap_leaks);
 
 	return 0;
 }

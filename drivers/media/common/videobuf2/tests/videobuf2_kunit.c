@@ -1,35 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for videobuf2: a queue without hardware, with an allocator and a
- * driver that only count what they are called for.
+ * KUnit tests for videobuf2: a queue without hardware, with an allocator, a
+ * driver and an exporter that only count what they are called for.
  */
 
-#include <kunit/device.h>
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/dma-buf.h>
-#include <linux/dma-direct.h>
-#include <linux/dma-mapping.h>
+#include <linux/dma-fence.h>
+#include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/fcntl.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
-#include <linux/iosys-map.h>
-#include <linux/irqflags.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/videodev2.h>
-#include <media/media-device.h>
-#include <media/media-request.h>
-#include <media/v4l2-dev.h>
-#include <media/v4l2-device.h>
-#include <media/v4l2-fh.h>
-#include <media/v4l2-ioctl.h>
 #include <media/videobuf2-core.h>
 #include <media/videobuf2-v4l2.h>
-#include <media/videobuf2-vmalloc.h>
 
 #define MAX_PLANES	2
 #define MAX_DMABUFS	2
@@ -39,16 +34,37 @@
 #define SMALL		SZ_8K
 #define LARGE		SZ_64K
 
+/* The memory of a plane, and what was asked of who exports it */
+struct mock_memory {
+	struct mock *mock;
+	bool exported;		/* by somebody else, who is asked each time */
+	bool has_mappings;
+	struct dma_buf_mappings mappings;
+	bool fenced;		/* somebody else has not finished */
+	int begun;
+	int ended;
+	int begin_error;
+
+	/* one byte, as devices and as the CPU see it */
+	u8 device;
+	u8 cpu;
+};
+
 struct mock {
 	struct kunit *test;
 	struct vb2_queue q;
+	struct vb2_mem_ops mem_ops;
 	struct mutex lock;	/* of the queue */
+	enum v4l2_memory memory;
 	unsigned int num_planes;
+	struct completion freeing;
+	bool release;
 
 	/* the dma-bufs of the test, with a file descriptor each */
 	unsigned int num_dmabufs;
 	struct dma_buf *dmabuf[MAX_DMABUFS];
 	int fd[MAX_DMABUFS];
+	struct mock_memory exported[MAX_DMABUFS];
 
 	/* what the allocator has got, and will answer */
 	int attached;
@@ -58,19 +74,7 @@ struct mock {
 	unsigned long attach_size;
 	int attach_errors_after;
 	int map_error;
-
-	/*
-	 * The CPU's access: how much is open, how often it was begun and in
-	 * which direction, and what went wrong. Asked of the allocator, or of
-	 * the exporter when the allocator is a real one.
-	 */
-	int accessed;
-	int begun;
-	enum dma_data_direction access_dir;
-	int begin_errors_after;
-	int begin_error;
-	bool left_open;
-	int misused;
+	bool no_mappings;
 
 	/* and the driver */
 	int initialised;
@@ -88,10 +92,51 @@ static struct mock *to_mock(struct vb2_buffer *vb)
 /* What the allocator keeps of a plane. */
 struct mock_mem {
 	struct mock *mock;
-	bool accessed;
+	struct mock_memory *memory;
+	struct mock_memory own;
 };
 
-static void *mock_mem_get(struct vb2_buffer *vb)
+/* The CPU's access to the memory is open, if the queue has any, or is not. */
+static void expect_memory(struct mock_memory *memory, bool open)
+{
+	struct vb2_queue *q = &memory->mock->q;
+	struct kunit *test = memory->mock->test;
+
+	if (!q->cpu_access)
+		open = false;
+
+	KUNIT_EXPECT_EQ(test, memory->mappings.writers,
+			open && memory->has_mappings && !q->is_output &&
+			!memory->mock->no_mappings);
+	if (!memory->fenced)
+		KUNIT_EXPECT_EQ(test, memory->begun - memory->ended,
+				open && memory->exported);
+	/* the driver sees what devices wrote, and they what it did */
+	if (!open && memory->begun)
+		KUNIT_EXPECT_EQ(test, memory->device, memory->cpu);
+}
+
+static struct mock_memory *memory_of(struct vb2_buffer *vb, unsigned int plane)
+{
+	return ((struct mock_mem *)vb->planes[plane].mem_priv)->memory;
+}
+
+static void expect_access(struct vb2_buffer *vb, bool open)
+{
+	unsigned int i;
+
+	for (i = 0; i < vb->num_planes; i++)
+		if (vb->planes[i].mem_priv)
+			expect_memory(memory_of(vb, i), open);
+#ifdef CONFIG_VIDEO_ADV_DEBUG
+	KUNIT_EXPECT_EQ(to_mock(vb)->test,
+			vb->cnt_begin_cpu_access - vb->cnt_end_cpu_access,
+			open && vb->vb2_queue->cpu_access &&
+			vb->memory != VB2_MEMORY_USERPTR);
+#endif
+}
+
+static void *mock_mem_get(struct vb2_buffer *vb, struct mock_memory *memory)
 {
 	struct mock_mem *mem;
 
@@ -99,6 +144,9 @@ static void *mock_mem_get(struct vb2_buffer *vb)
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
 	mem->mock = to_mock(vb);
+	mem->memory = memory ? : &mem->own;
+	mem->own.mock = mem->mock;
+	dma_buf_mappings_init(&mem->own.mappings);
 	mem->mock->attached++;
 
 	return mem;
@@ -108,8 +156,7 @@ static void mock_mem_put(void *priv)
 {
 	struct mock_mem *mem = priv;
 
-	if (mem->accessed)
-		mem->mock->misused++;
+	expect_memory(mem->memory, false);
 	mem->mock->attached--;
 	kfree(mem);
 }
@@ -117,7 +164,12 @@ static void mock_mem_put(void *priv)
 static void *mock_alloc(struct vb2_buffer *vb, struct device *dev,
 			unsigned long size)
 {
-	return mock_mem_get(vb);
+	struct mock_mem *mem = mock_mem_get(vb, NULL);
+
+	if (!IS_ERR(mem))
+		mem->own.has_mappings = true;
+
+	return mem;
 }
 
 static unsigned int mock_num_users(void *priv)
@@ -133,7 +185,7 @@ static int mock_mmap(void *priv, struct vm_area_struct *vma)
 static void *mock_get_userptr(struct vb2_buffer *vb, struct device *dev,
 			      unsigned long vaddr, unsigned long size)
 {
-	return mock_mem_get(vb);
+	return mock_mem_get(vb, NULL);
 }
 
 static void *mock_attach(struct vb2_buffer *vb, struct device *dev,
@@ -147,7 +199,7 @@ static void *mock_attach(struct vb2_buffer *vb, struct device *dev,
 	mock->last_attached = dmabuf;
 	mock->attach_size = size;
 
-	return mock_mem_get(vb);
+	return mock_mem_get(vb, dmabuf->priv);
 }
 
 static int mock_map(void *priv)
@@ -165,8 +217,7 @@ static void mock_unmap(void *priv)
 {
 	struct mock_mem *mem = priv;
 
-	if (mem->accessed)
-		mem->mock->misused++;
+	expect_memory(mem->memory, false);
 	mem->mock->mapped--;
 }
 
@@ -180,55 +231,11 @@ static void mock_finish(void *priv)
 	((struct mock_mem *)priv)->mock->prepared--;
 }
 
-/* Begins an access, to something that others may access, too */
-static int mock_begin(struct mock *mock, enum dma_data_direction dir)
-{
-	if (irqs_disabled())
-		mock->misused++;
-	might_sleep();
-
-	if (mock->begin_error && mock->accessed >= mock->begin_errors_after)
-		return mock->begin_error;
-	mock->accessed++;
-	mock->begun++;
-	mock->access_dir = dir;
-
-	return 0;
-}
-
-static void mock_end(struct mock *mock, enum dma_data_direction dir)
-{
-	if (irqs_disabled() || dir != mock->access_dir)
-		mock->misused++;
-	/* only what is left open is ended when the memory goes */
-	if (mutex_is_locked(&mock->q.mmap_lock) && !mock->left_open)
-		mock->misused++;
-	might_sleep();
-
-	mock->accessed--;
-}
-
-static int mock_begin_cpu_access(void *priv, enum dma_data_direction dir)
-{
-	struct mock_mem *mem = priv;
-	int ret;
-
-	if (mem->accessed)
-		mem->mock->misused++;
-	ret = mock_begin(mem->mock, dir);
-	mem->accessed = !ret;
-
-	return ret;
-}
-
-static void mock_end_cpu_access(void *priv, enum dma_data_direction dir)
+static struct dma_buf_mappings *mock_mappings(void *priv)
 {
 	struct mock_mem *mem = priv;
 
-	if (!mem->accessed)
-		mem->mock->misused++;
-	mem->accessed = false;
-	mock_end(mem->mock, dir);
+	return mem->mock->no_mappings ? NULL : &mem->own.mappings;
 }
 
 static const struct vb2_mem_ops mock_mem_ops = {
@@ -244,9 +251,7 @@ static const struct vb2_mem_ops mock_mem_ops = {
 	.unmap_dmabuf = mock_unmap,
 	.prepare = mock_prepare,
 	.finish = mock_finish,
-	.begin_cpu_access = mock_begin_cpu_access,
-	.end_cpu_access = mock_end_cpu_access,
-	.cpu_access = true,
+	.mappings = mock_mappings,
 };
 
 static int mock_queue_setup(struct vb2_queue *q, unsigned int *num_buffers,
@@ -263,25 +268,29 @@ static int mock_queue_setup(struct vb2_queue *q, unsigned int *num_buffers,
 	return 0;
 }
 
-/* The driver may access the planes now. */
-static void mock_expect_access(struct vb2_buffer *vb)
+/* The driver reads the buffer. */
+static void mock_read(struct vb2_buffer *vb)
 {
-	struct mock *mock = to_mock(vb);
+	struct mock_memory *memory;
 	unsigned int i;
 
-	if (mock->q.mem_ops != &mock_mem_ops || !vb2_queue_cpu_access(&mock->q))
-		return;
-	for (i = 0; i < vb->num_planes; i++)
-		if (!((struct mock_mem *)vb->planes[i].mem_priv)->accessed)
-			mock->misused++;
+	expect_access(vb, true);
+	for (i = 0; i < vb->num_planes; i++) {
+		memory = memory_of(vb, i);
+		if (vb->vb2_queue->cpu_access && memory->exported &&
+		    !memory->fenced)
+			KUNIT_EXPECT_EQ(to_mock(vb)->test, memory->cpu,
+					memory->device);
+	}
 }
 
 static int mock_buf_init(struct vb2_buffer *vb)
 {
 	struct mock *mock = to_mock(vb);
 
+	/* an allocated buffer is new, there is nothing to see yet */
 	if (vb->memory != VB2_MEMORY_MMAP)
-		mock_expect_access(vb);
+		mock_read(vb);
 	if (!mock->init_error)
 		mock->initialised++;
 
@@ -297,7 +306,7 @@ static int mock_buf_prepare(struct vb2_buffer *vb)
 {
 	struct mock *mock = to_mock(vb);
 
-	mock_expect_access(vb);
+	mock_read(vb);
 	if (!mock->prepare_error)
 		mock->buf_prepared++;
 
@@ -306,33 +315,32 @@ static int mock_buf_prepare(struct vb2_buffer *vb)
 
 static void mock_buf_finish(struct vb2_buffer *vb)
 {
-	struct mock *mock = to_mock(vb);
+	unsigned int i;
 
-	mock_expect_access(vb);
-	/* drivers may take locks that must not nest within this one */
-	if (mutex_is_locked(&mock->q.mmap_lock))
-		mock->misused++;
-	mock->buf_prepared--;
+	mock_read(vb);
+	/* this is the last chance to write */
+	for (i = 0; i < vb->num_planes; i++)
+		if (!vb->vb2_queue->is_output)
+			memory_of(vb, i)->cpu++;
+	to_mock(vb)->buf_prepared--;
 }
 
 static void mock_buf_queue(struct vb2_buffer *vb)
 {
+	mock_read(vb);
 }
 
-/* Gives back all buffers, in @state, as an interrupt handler would do it */
+/* Gives back all buffers, in @state */
 static void mock_return(struct vb2_queue *q, enum vb2_buffer_state state)
 {
-	unsigned long flags;
 	unsigned int i;
 
-	local_irq_save(flags);
 	for (i = 0; i < q->max_num_buffers; i++) {
 		struct vb2_buffer *vb = vb2_get_buffer(q, i);
 
 		if (vb && vb->state == VB2_BUF_STATE_ACTIVE)
 			vb2_buffer_done(vb, state);
 	}
-	local_irq_restore(flags);
 }
 
 static int mock_start_streaming(struct vb2_queue *q, unsigned int count)
@@ -373,32 +381,34 @@ static void mock_unmap_dma_buf(struct dma_buf_attachment *attach,
 {
 }
 
-static int mock_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+/* The direction is that of the devices on the other side. */
+static void expect_direction(struct mock *mock, enum dma_data_direction dir)
 {
-	/* nobody looks at what is there, but a page it has to be */
-	iosys_map_set_vaddr(map, PTR_ALIGN_DOWN(dmabuf, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(mock->test, dir, mock->q.is_output ? DMA_FROM_DEVICE :
+							     DMA_BIDIRECTIONAL);
+}
+
+static int mock_begin(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	struct mock_memory *memory = dmabuf->priv;
+
+	expect_direction(memory->mock, dir);
+	if (memory->begin_error)
+		return memory->begin_error;
+	memory->begun++;
+	memory->cpu = memory->device;
 
 	return 0;
 }
 
-static void mock_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+static int mock_end(struct dma_buf *dmabuf, enum dma_data_direction dir)
 {
-	struct mock *mock = dmabuf->priv;
+	struct mock_memory *memory = dmabuf->priv;
 
-	if (mock->accessed)
-		mock->misused++;
-}
-
-static int mock_dma_buf_begin(struct dma_buf *dmabuf,
-			      enum dma_data_direction dir)
-{
-	return mock_begin(dmabuf->priv, dir);
-}
-
-static int mock_dma_buf_end(struct dma_buf *dmabuf,
-			    enum dma_data_direction dir)
-{
-	mock_end(dmabuf->priv, dir);
+	expect_direction(memory->mock, dir);
+	memory->ended++;
+	if (dir != DMA_FROM_DEVICE)
+		memory->device = memory->cpu;
 
 	return 0;
 }
@@ -410,10 +420,8 @@ static void mock_release(struct dma_buf *dmabuf)
 static const struct dma_buf_ops mock_dma_buf_ops = {
 	.map_dma_buf = mock_map_dma_buf,
 	.unmap_dma_buf = mock_unmap_dma_buf,
-	.vmap = mock_vmap,
-	.vunmap = mock_vunmap,
-	.begin_cpu_access = mock_dma_buf_begin,
-	.end_cpu_access = mock_dma_buf_end,
+	.begin_cpu_access = mock_begin,
+	.end_cpu_access = mock_end,
 	.release = mock_release,
 };
 
@@ -422,22 +430,33 @@ static void mock_close(void *data)
 	struct mock *mock = data;
 	unsigned int i;
 
+	mutex_lock(&mock->lock);
 	vb2_queue_release(&mock->q);
+	mutex_unlock(&mock->lock);
 	KUNIT_EXPECT_EQ(mock->test, mock->attached, 0);
 	KUNIT_EXPECT_EQ(mock->test, mock->mapped, 0);
-	KUNIT_EXPECT_EQ(mock->test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(mock->test, mock->misused, 0);
-	for (i = 0; i < mock->num_dmabufs; i++)
+	KUNIT_EXPECT_EQ(mock->test, mock->initialised, 0);
+	for (i = 0; i < mock->num_dmabufs; i++) {
+		expect_memory(&mock->exported[i], false);
 		close_fd(mock->fd[i]);
+	}
 }
 
-static struct mock *mock_open_ops(struct kunit *test, enum v4l2_buf_type type,
-				  enum v4l2_memory memory,
-				  const struct vb2_mem_ops *mem_ops)
+static int reqbufs(struct mock *mock, unsigned int count)
 {
 	struct v4l2_requestbuffers req = {
-		.count = 1, .type = type, .memory = memory,
+		.count = count, .type = mock->q.type, .memory = mock->memory,
 	};
+
+	guard(mutex)(&mock->lock);
+
+	return vb2_reqbufs(&mock->q, &req);
+}
+
+/* A queue of @type with one buffer of @memory, that the CPU accesses or not. */
+static struct mock *mock_open_cpu(struct kunit *test, enum v4l2_buf_type type,
+				  enum v4l2_memory memory, bool cpu_access)
+{
 	struct mock *mock;
 
 	mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
@@ -445,11 +464,15 @@ static struct mock *mock_open_ops(struct kunit *test, enum v4l2_buf_type type,
 
 	mock->test = test;
 	mutex_init(&mock->lock);
+	init_completion(&mock->freeing);
+	mock->memory = memory;
 	mock->num_planes = V4L2_TYPE_IS_MULTIPLANAR(type) ? MAX_PLANES : 1;
 	mock->q.type = type;
 	mock->q.io_modes = VB2_MMAP | VB2_USERPTR | VB2_DMABUF;
 	mock->q.ops = &mock_qops;
-	mock->q.mem_ops = mem_ops;
+	mock->mem_ops = mock_mem_ops;
+	mock->mem_ops.cpu_access = cpu_access;
+	mock->q.mem_ops = &mock->mem_ops;
 	mock->q.buf_struct_size = sizeof(struct vb2_v4l2_buffer);
 	mock->q.timestamp_flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
 	mock->q.allow_cache_hints = 1;
@@ -457,21 +480,22 @@ static struct mock *mock_open_ops(struct kunit *test, enum v4l2_buf_type type,
 	KUNIT_ASSERT_EQ(test, 0, vb2_queue_init(&mock->q));
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, mock_close, mock));
-	KUNIT_ASSERT_EQ(test, 0, vb2_reqbufs(&mock->q, &req));
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 1));
 
 	return mock;
 }
 
-/* A queue of @type with one buffer of @memory. */
 static struct mock *mock_open(struct kunit *test, enum v4l2_buf_type type,
 			      enum v4l2_memory memory)
 {
-	return mock_open_ops(test, type, memory, &mock_mem_ops);
+	return mock_open_cpu(test, type, memory, false);
 }
 
-/* Exports a dma-buf that has nothing but a size and, as each, a reference. */
-static void mock_export(struct kunit *test, struct mock *mock, size_t size)
+/* Exports a dma-buf of a byte that claims to be of @size. */
+static void mock_export_mappings(struct kunit *test, struct mock *mock,
+				 size_t size, bool has_mappings)
 {
+	struct mock_memory *memory = &mock->exported[mock->num_dmabufs];
 	DEFINE_DMA_BUF_EXPORT_INFO(exp_info);
 	struct dma_buf *dmabuf;
 	int fd;
@@ -479,7 +503,13 @@ static void mock_export(struct kunit *test, struct mock *mock, size_t size)
 	exp_info.ops = &mock_dma_buf_ops;
 	exp_info.size = size;
 	exp_info.flags = O_RDWR;
-	exp_info.priv = mock;
+	exp_info.priv = memory;
+	memory->mock = mock;
+	memory->exported = true;
+	memory->has_mappings = has_mappings;
+	dma_buf_mappings_init(&memory->mappings);
+	if (has_mappings)
+		exp_info.mappings = &memory->mappings;
 
 	dmabuf = dma_buf_export(&exp_info);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
@@ -489,6 +519,11 @@ static void mock_export(struct kunit *test, struct mock *mock, size_t size)
 	KUNIT_ASSERT_GE(test, fd, 0);
 	mock->dmabuf[mock->num_dmabufs] = dmabuf;
 	mock->fd[mock->num_dmabufs++] = fd;
+}
+
+static void mock_export(struct kunit *test, struct mock *mock, size_t size)
+{
+	mock_export_mappings(test, mock, size, false);
 }
 
 static long references(struct mock *mock, unsigned int i)
@@ -517,7 +552,7 @@ static void fill_buffer(struct mock *mock, struct v4l2_buffer *b,
 		if (b->memory == V4L2_MEMORY_DMABUF)
 			b->m.fd = plane->fd;
 		else if (b->memory == V4L2_MEMORY_USERPTR)
-			b->m.userptr = PAGE_SIZE;
+			b->m.userptr = PAGE_SIZE * (plane->fd + 1);
 		b->length = plane->length;
 		b->bytesused = plane->bytesused;
 		return;
@@ -539,6 +574,7 @@ static int qbuf_flags(struct mock *mock, const struct plane *plane, u32 flags)
 	struct v4l2_buffer b = { .flags = flags };
 
 	fill_buffer(mock, &b, planes, plane);
+	guard(mutex)(&mock->lock);
 
 	return vb2_qbuf(&mock->q, NULL, &b);
 }
@@ -554,32 +590,44 @@ static int prepare_buf(struct mock *mock, const struct plane *plane)
 	struct v4l2_buffer b = { };
 
 	fill_buffer(mock, &b, planes, plane);
+	guard(mutex)(&mock->lock);
 
 	return vb2_prepare_buf(&mock->q, NULL, &b);
 }
 
 static int dqbuf(struct mock *mock)
 {
-	struct v4l2_plane planes[MAX_PLANES] = { };
 	struct v4l2_buffer b = {
-		.type = mock->q.type, .memory = mock->q.memory,
+		.type = mock->q.type, .memory = mock->memory,
 	};
 
-	if (mock->num_planes > 1) {
-		b.m.planes = planes;
-		b.length = mock->num_planes;
-	}
+	guard(mutex)(&mock->lock);
 
 	return vb2_dqbuf(&mock->q, &b, true);
+}
+
+static int streamon(struct mock *mock)
+{
+	guard(mutex)(&mock->lock);
+
+	return vb2_streamon(&mock->q, mock->q.type);
+}
+
+static int remove_bufs(struct mock *mock, unsigned int count)
+{
+	guard(mutex)(&mock->lock);
+
+	return vb2_core_remove_bufs(&mock->q, 0, count);
 }
 
 /* Takes back what is queued; the queue keeps knowing its planes. */
 static void cancel(struct kunit *test, struct mock *mock)
 {
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamoff(&mock->q, mock->q.type));
+	scoped_guard(mutex, &mock->lock)
+		KUNIT_EXPECT_EQ(test, 0, vb2_streamoff(&mock->q, mock->q.type));
 	KUNIT_EXPECT_EQ(test, mock->prepared, 0);
 	KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
+	expect_access(vb2_get_buffer(&mock->q, 0), false);
 }
 
 /* However an import fails, no reference is left. */
@@ -832,7 +880,7 @@ static void test_remove_prepared(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->prepared, 1);
 	KUNIT_EXPECT_EQ(test, mock->buf_prepared, 1);
 
-	KUNIT_EXPECT_EQ(test, 0, vb2_core_remove_bufs(&mock->q, 0, 1));
+	KUNIT_EXPECT_EQ(test, 0, remove_bufs(mock, 1));
 	KUNIT_EXPECT_EQ(test, mock->prepared, 0);
 	KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
 	KUNIT_EXPECT_EQ(test, mock->initialised, 0);
@@ -852,7 +900,7 @@ static void test_start_fails(struct kunit *test)
 
 	/* the driver starts when it has a buffer */
 	mock->q.min_queued_buffers = 1;
-	KUNIT_ASSERT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
+	KUNIT_ASSERT_EQ(test, 0, streamon(mock));
 	mock->start_error = -EIO;
 	plane.fd = mock->fd[0];
 	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
@@ -870,977 +918,485 @@ static void test_start_fails(struct kunit *test)
 	cancel(test, mock);
 }
 
-static const enum v4l2_memory memories[] = {
-	V4L2_MEMORY_MMAP, V4L2_MEMORY_USERPTR, V4L2_MEMORY_DMABUF,
+/* Each kind of buffer that the CPU accesses */
+static const struct access_param {
+	const char *desc;
+	enum v4l2_buf_type type;
+	enum v4l2_memory memory;
+	bool mappings;
+} access_params[] = {
+	{ "capture, mmap",
+	  V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_MMAP, true },
+	{ "capture, mmap without mappings",
+	  V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_MMAP, false },
+	{ "capture, userptr",
+	  V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_USERPTR, true },
+	{ "capture, dmabuf",
+	  V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_DMABUF, true },
+	{ "capture, dmabuf without mappings",
+	  V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_DMABUF, false },
+	{ "output, mmap",
+	  V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_MEMORY_MMAP, true },
+	{ "output, dmabuf",
+	  V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_MEMORY_DMABUF, true },
+	{ "output, dmabuf without mappings",
+	  V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_MEMORY_DMABUF, false },
 };
+
+KUNIT_ARRAY_PARAM_DESC(access, access_params, desc);
+
+static struct mock *mock_open_param(struct kunit *test)
+{
+	const struct access_param *p = test->param_value;
+	struct mock *mock = mock_open_cpu(test, p->type, p->memory, true);
+
+	mock->no_mappings = !p->mappings;
+	mock_export_mappings(test, mock, SMALL, p->mappings);
+
+	return mock;
+}
 
 /* The CPU's access lasts from QBUF to DQBUF, each time. */
 static void test_access(struct kunit *test)
 {
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock *mock;
+	struct mock *mock = mock_open_param(test);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { .fd = mock->fd[0], .length = MIN_SIZE };
+	struct mock_memory *memory = &mock->exported[0];
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
-
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	for (i = 0; i < 3; i++) {
+		memory->device = 10 * i;
+		/* prepared beforehand, with an error, and neither */
+		if (i == 1)
+			KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
 		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-		KUNIT_EXPECT_EQ(test, mock->begun, 1);
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
+		mock_return(&mock->q, i == 2 ? VB2_BUF_STATE_ERROR :
+					       VB2_BUF_STATE_DONE);
+		expect_access(vb, true);
 		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-
-		/* with an error, and with what the buffer knows already */
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, mock->begun, 2);
-		mock_return(&mock->q, VB2_BUF_STATE_ERROR);
-		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		KUNIT_EXPECT_EQ(test, mock->attached, 1);
-
-		/* prepared beforehand */
-		KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, mock->begun, 3);
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		KUNIT_EXPECT_EQ(test, mock->begun, 3);
+		expect_access(vb, false);
+		if (mock->memory != V4L2_MEMORY_DMABUF)
+			continue;
+		KUNIT_EXPECT_EQ(test, memory->device,
+				10 * i + !mock->q.is_output);
+		KUNIT_EXPECT_EQ(test, memory->begun, i + 1);
 	}
+	KUNIT_EXPECT_EQ(test, mock->attached, 1);
+	KUNIT_EXPECT_EQ(test, mock->prepared, 0);
 }
 
-/* dma-buf's direction is that of the devices on the other side. */
-static void test_access_direction(struct kunit *test)
-{
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock *mock;
-
-	mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_MMAP);
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, mock->access_dir, DMA_BIDIRECTIONAL);
-
-	mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_MEMORY_MMAP);
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, mock->access_dir, DMA_FROM_DEVICE);
-	cancel(test, mock);
-
-	/* as for a queue that is initialised with bidirectional set */
-	mock->q.dma_dir = DMA_BIDIRECTIONAL;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, mock->access_dir, DMA_BIDIRECTIONAL);
-}
-
-/* What is queued, in any state, is finished by what cancels the queue. */
+/* It ends where a buffer is taken back, in whatever state that is. */
 static void test_access_cancelled(struct kunit *test)
 {
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock *mock;
-	int i;
+	struct mock *mock = mock_open_param(test);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { .fd = mock->fd[0], .length = MIN_SIZE };
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
+	KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
+	expect_access(vb, true);
+	cancel(test, mock);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	expect_access(vb, true);
+	cancel(test, mock);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	expect_access(vb, true);
+	cancel(test, mock);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	mock_return(&mock->q, VB2_BUF_STATE_DONE);
+	expect_access(vb, true);
+	cancel(test, mock);
 
-		/* prepared, queued, given to the driver, done */
-		KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-		KUNIT_EXPECT_EQ(test, mock->begun, 4);
-	}
+	/* the driver does not start */
+	mock->q.min_queued_buffers = 1;
+	mock->start_error = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
+	expect_access(vb, false);
+	mock->start_error = 0;
+	cancel(test, mock);
 }
 
-/* A node for the queue, which goes before its file is closed. */
-struct mock_node {
-	struct v4l2_device v4l2_dev;
-	struct video_device vdev;
-	struct completion released;
-};
-
-static const struct v4l2_file_operations mock_fops = {
-	.owner = THIS_MODULE,
-	.open = v4l2_fh_open,
-	.release = v4l2_fh_release,
-};
-
-static const struct v4l2_ioctl_ops mock_ioctl_ops = { };
-
-static void mock_node_release(struct v4l2_device *v4l2_dev)
+/* It ends before the memory goes, which the allocator looks at. */
+static void test_access_freed(struct kunit *test)
 {
-	complete(&container_of(v4l2_dev, struct mock_node, v4l2_dev)->released);
-}
+	struct mock *mock = mock_open_param(test);
+	struct plane plane = { .fd = mock->fd[0], .length = MIN_SIZE };
 
-static struct mock_node *mock_register(struct kunit *test, struct mock *mock,
-				       struct device *dev)
-{
-	struct mock_node *node;
-	int ret;
-
-	node = kunit_kzalloc(test, sizeof(*node), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, node);
-	init_completion(&node->released);
-	node->v4l2_dev.release = mock_node_release;
-	strscpy(node->v4l2_dev.name, "videobuf2");
-	KUNIT_ASSERT_EQ(test, 0, v4l2_device_register(dev, &node->v4l2_dev));
-
-	strscpy(node->vdev.name, "videobuf2");
-	node->vdev.v4l2_dev = &node->v4l2_dev;
-	node->vdev.fops = &mock_fops;
-	node->vdev.ioctl_ops = &mock_ioctl_ops;
-	node->vdev.release = video_device_release_empty;
-	node->vdev.device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
-	node->vdev.lock = &mock->lock;
-	node->vdev.queue = &mock->q;
-	ret = video_register_device(&node->vdev, VFL_TYPE_VIDEO, -1);
-	if (ret)
-		v4l2_device_unregister(&node->v4l2_dev);
-	KUNIT_ASSERT_EQ(test, 0, ret);
-
-	return node;
-}
-
-static void mock_unregister(struct mock_node *node)
-{
-	vb2_video_unregister_device(&node->vdev);
-	v4l2_device_unregister(&node->v4l2_dev);
-	/* who opens each new node may still have it open */
-	v4l2_device_put(&node->v4l2_dev);
-	wait_for_completion(&node->released);
-}
-
-enum way_out { CLOSE, FREE, UNREGISTER, WAYS_OUT };
-
-/* Takes a queue away from its buffer, which is in one of four states. */
-static void release_queue(struct kunit *test, struct device *dev,
-			  enum v4l2_memory memory, int state, enum way_out way)
-{
-	struct v4l2_requestbuffers req = { .memory = memory };
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock_node *node = NULL;
-	struct mock *mock;
-
-	mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE, memory);
-	mock_export(test, mock, SMALL);
-	plane.fd = mock->fd[0];
-	if (way == UNREGISTER)
-		node = mock_register(test, mock, dev);
-
-	/* prepared, queued, given to the driver, done */
-	if (state == 0)
-		KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
-	else
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	if (state >= 2)
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-	if (state == 3)
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-
-	switch (way) {
-	case CLOSE:
-		vb2_queue_release(&mock->q);
-		break;
-	case FREE:
-		req.type = mock->q.type;
-		KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req));
-		break;
-	default:
-		mock_unregister(node);
-	}
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+	KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, remove_bufs(mock, 1));
 	KUNIT_EXPECT_EQ(test, mock->attached, 0);
-	KUNIT_EXPECT_EQ(test, mock->initialised, 0);
-	KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
+
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 1));
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 0));
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+
+	/* this one is closed as it is */
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 1));
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	expect_access(vb2_get_buffer(&mock->q, 0), true);
 }
 
-/*
- * The same when the file is closed, all buffers are freed, or the device goes;
- * and nothing is left for a file that is closed after that, see mock_close().
- */
-static void test_access_released(struct kunit *test)
-{
-	int i, state, way;
-	struct device *dev;
-
-	dev = kunit_device_register(test, "videobuf2");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
-	for (i = 0; i < ARRAY_SIZE(memories); i++)
-		for (state = 0; state < 4; state++)
-			for (way = 0; way < WAYS_OUT; way++)
-				/* what streams cannot be freed */
-				if (way != FREE || state < 2)
-					release_queue(test, dev, memories[i],
-						      state, way);
-}
-
-/* A buffer that is removed is not accessed any more. */
-static void test_access_removed(struct kunit *test)
-{
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock *mock;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
-
-		KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, 0, vb2_core_remove_bufs(&mock->q, 0, 1));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		KUNIT_EXPECT_EQ(test, mock->attached, 0);
-	}
-}
-
-/* Nor is one that the driver does not want. */
+/* Nor is it left open by a driver that refuses a buffer. */
 static void test_access_refused(struct kunit *test)
 {
-	struct plane plane = { .length = MIN_SIZE };
-	struct mock *mock;
-	int i, known;
+	struct mock *mock = mock_open_param(test);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { .fd = mock->fd[0], .length = MIN_SIZE };
+	bool allocated = mock->memory == V4L2_MEMORY_MMAP;
+	int i;
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
+	if (!allocated) {
+		mock->init_error = -EIO;
+		KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, mock->attached, 0);
+		expect_access(vb, false);
+		mock->init_error = 0;
+	}
 
-		if (memories[i] != V4L2_MEMORY_MMAP) {
-			mock->init_error = -ENOMEM;
-			KUNIT_EXPECT_EQ(test, -ENOMEM, qbuf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, mock->begun, 1);
-			KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-			KUNIT_EXPECT_EQ(test, mock->attached, 0);
-			mock->init_error = 0;
-		}
-
-		for (known = 0; known < 2; known++) {
-			mock->begun = 0;
-			mock->prepare_error = -EIO;
-			KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, -EIO, prepare_buf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, mock->begun, 2);
-			KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-			mock->prepare_error = 0;
-
-			KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-			cancel(test, mock);
-		}
+	/* a new one, and one that it knows already */
+	for (i = 0; i < 2; i++) {
+		mock->prepare_error = -EIO;
+		KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, mock->attached, allocated);
+		expect_access(vb, false);
+		mock->prepare_error = 0;
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+		expect_access(vb, true);
+		cancel(test, mock);
 	}
 }
 
-/* If the access cannot begin, a buffer keeps what it had, and no more. */
+/* A buffer whose access cannot begin is as it was, and can be queued again. */
 static void test_access_fails(struct kunit *test)
 {
-	static const int errors[] = { -EINTR, -EIO };
-	struct plane plane = { .length = MIN_SIZE };
-	struct vb2_buffer *vb;
-	struct mock *mock;
-	int i, j, had;
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { };
+	int i;
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		vb = vb2_get_buffer(&mock->q, 0);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
+	mock_export(test, mock, SMALL);
+	plane.fd = mock->fd[0];
 
-		for (had = 0; had < 2; had++) {
-			int attached = mock->attached;
-			long refs = references(mock, 0);
-			int mapped = mock->mapped;
-			int initialised = mock->initialised;
+	for (i = 0; i < 2; i++) {
+		mock->exported[0].begin_error = -EINTR;
+		KUNIT_EXPECT_EQ(test, -EINTR, prepare_buf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, -EINTR, qbuf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_DEQUEUED);
+		KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
+		/* what it had before it keeps */
+		KUNIT_EXPECT_EQ(test, mock->mapped, i);
+		KUNIT_EXPECT_EQ(test, mock->initialised, i);
+		KUNIT_EXPECT_EQ(test, references(mock, 0), 1 + i);
+		expect_access(vb, false);
 
-			for (j = 0; j < ARRAY_SIZE(errors); j++) {
-				mock->begin_error = errors[j];
-				KUNIT_EXPECT_EQ(test, errors[j],
-						qbuf(mock, &plane));
-				KUNIT_EXPECT_EQ(test, errors[j],
-						prepare_buf(mock, &plane));
-				KUNIT_EXPECT_EQ(test, vb->state,
-						VB2_BUF_STATE_DEQUEUED);
-				KUNIT_EXPECT_FALSE(test, vb->prepared);
-				KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-				KUNIT_EXPECT_EQ(test, mock->attached, attached);
-				KUNIT_EXPECT_EQ(test, mock->mapped, mapped);
-				KUNIT_EXPECT_EQ(test, references(mock, 0),
-						refs);
-				KUNIT_EXPECT_EQ(test, mock->initialised,
-						initialised);
-				KUNIT_EXPECT_EQ(test, mock->buf_prepared, 0);
-				KUNIT_EXPECT_EQ(test, mock->prepared, 0);
-			}
-
-			mock->begin_error = 0;
-			KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, mock->attached, 1);
-			KUNIT_EXPECT_EQ(test, mock->initialised, 1);
-			cancel(test, mock);
-		}
+		mock->exported[0].begin_error = 0;
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+		expect_access(vb, true);
+		cancel(test, mock);
 	}
 }
 
-/* Each plane has an access of its own, and those that had it give it back. */
+/* Planes are accessed together, and once if they share a dma-buf. */
 static void test_access_planes(struct kunit *test)
 {
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-				      V4L2_MEMORY_DMABUF);
+	struct mock *mock = mock_open_cpu(test,
+					  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
 	struct plane plane[MAX_PLANES] = { };
-	int had;
+	int i;
 
-	mock_export(test, mock, SMALL);
-	mock_export(test, mock, SMALL);
-	plane[0].fd = mock->fd[0];
-	plane[1].fd = mock->fd[1];
+	for (i = 0; i < MAX_DMABUFS; i++) {
+		mock_export_mappings(test, mock, SMALL, i == 0);
+		plane[i].fd = mock->fd[i];
+	}
 
-	for (had = 0; had < 2; had++) {
-		mock->begun = 0;
-		mock->begin_error = -EIO;
-		mock->begin_errors_after = 1;
-		KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, plane));
-		KUNIT_EXPECT_EQ(test, mock->begun, 1);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		KUNIT_EXPECT_EQ(test, mock->attached, had ? 2 : 0);
-		KUNIT_EXPECT_EQ(test, mock->mapped, had ? 2 : 0);
-		mock->begin_error = 0;
+	for (i = 0; i < 2; i++) {
+		mock->exported[1].begin_error = -EINTR;
+		KUNIT_EXPECT_EQ(test, -EINTR, qbuf(mock, plane));
+		KUNIT_EXPECT_EQ(test, mock->mapped, i * MAX_PLANES);
+		KUNIT_EXPECT_EQ(test, mock->exported[0].begun, 2 * i + 1);
+		expect_memory(&mock->exported[0], false);
+		expect_memory(&mock->exported[1], false);
 
+		mock->exported[1].begin_error = 0;
 		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 2);
+		expect_access(vb, true);
 		cancel(test, mock);
 	}
-}
 
-/* Planes that share a dma-buf and its attachment are accessed once. */
-static void test_access_duplicated(struct kunit *test)
-{
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-				      V4L2_MEMORY_DMABUF);
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
-	struct plane plane[MAX_PLANES] = { };
-	struct device *dev;
-
-	mock_export(test, mock, SMALL);
-	plane[0].fd = mock->fd[0];
 	plane[1].fd = mock->fd[0];
-
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, mock->attached, 1);
-
-	/* also if the driver asks for it, by any of them */
-	KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 1));
-	vb2_plane_end_cpu_access(vb, 1);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	cancel(test, mock);
-	KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 1));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-	vb2_plane_end_cpu_access(vb, 1);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	vb2_plane_end_cpu_access(vb, 0);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, mock->begun, 2);
-
-	/* two devices are two attachments */
-	dev = kunit_device_register(test, "videobuf2");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
-	vb2_queue_release(&mock->q);
-	mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-			 V4L2_MEMORY_DMABUF);
-	mock_export(test, mock, SMALL);
-	plane[0].fd = mock->fd[0];
-	plane[1].fd = mock->fd[0];
-	mock->q.alloc_devs[1] = dev;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 2);
-	KUNIT_EXPECT_EQ(test, mock->attached, 2);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
+	expect_access(vb, true);
 	cancel(test, mock);
 }
 
-/* A start that fails in QBUF takes the buffer back, in STREAMON it does not. */
-static void test_access_start_fails(struct kunit *test)
+/* What the allocator says counts for a driver that says nothing else. */
+static void test_access_default(struct kunit *test)
 {
-	struct plane plane = { .length = MIN_SIZE };
+	struct plane plane = { };
 	struct mock *mock;
-	int i;
+	int by_default, set;
 
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		mock_export(test, mock, SMALL);
+	for (by_default = 0; by_default < 2; by_default++) {
+		mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				     V4L2_MEMORY_DMABUF, by_default);
+		KUNIT_EXPECT_EQ(test, !!mock->q.cpu_access, by_default);
+		mock_export_mappings(test, mock, SMALL, true);
 		plane.fd = mock->fd[0];
 
-		mock->start_error = -EIO;
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, -EIO,
-				vb2_streamon(&mock->q, mock->q.type));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-
-		mock->q.min_queued_buffers = 1;
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-		KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		mock->start_error = 0;
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		cancel(test, mock);
-		KUNIT_EXPECT_EQ(test, mock->begun, 3);
-	}
-}
-
-/* Where a device accesses the buffers nothing is done. */
-static void test_access_opt_out(struct kunit *test)
-{
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				      V4L2_MEMORY_DMABUF);
-	static struct vb2_mem_ops mem_ops;
-	struct plane plane = { };
-
-	mock_export(test, mock, SMALL);
-	plane.fd = mock->fd[0];
-
-	/* the driver says so */
-	mock->q.no_cpu_access = 1;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	cancel(test, mock);
-	KUNIT_EXPECT_EQ(test, mock->begun, 0);
-	vb2_queue_release(&mock->q);
-
-	/* the allocator does */
-	mem_ops = mock_mem_ops;
-	mem_ops.cpu_access = false;
-	mock = mock_open_ops(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-			     V4L2_MEMORY_DMABUF, &mem_ops);
-	mock_export(test, mock, SMALL);
-	plane.fd = mock->fd[0];
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	cancel(test, mock);
-	KUNIT_EXPECT_EQ(test, mock->begun, 0);
-	vb2_queue_release(&mock->q);
-}
-
-/* A driver can access a plane where videobuf2 does not do it. */
-static void test_plane_access(struct kunit *test)
-{
-	struct plane plane = { .length = MIN_SIZE };
-	struct vb2_buffer *vb;
-	struct mock *mock;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				 memories[i]);
-		vb = vb2_get_buffer(&mock->q, 0);
-		mock_export(test, mock, SMALL);
-		plane.fd = mock->fd[0];
-		mock->q.no_cpu_access = 1;
-
-		/* no such plane, or nothing in it */
-		KUNIT_EXPECT_EQ(test, -EINVAL,
-				vb2_plane_begin_cpu_access(vb, 1));
-		if (memories[i] != V4L2_MEMORY_MMAP)
-			KUNIT_EXPECT_EQ(test, -EINVAL,
-					vb2_plane_begin_cpu_access(vb, 0));
-
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-		KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-		vb2_plane_end_cpu_access(vb, 0);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		KUNIT_EXPECT_EQ(test, mock->begun, 1);
-		vb2_plane_end_cpu_access(vb, 0);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-
-		mock->begin_error = -EINTR;
-		KUNIT_EXPECT_EQ(test, -EINTR,
-				vb2_plane_begin_cpu_access(vb, 0));
-		mock->begin_error = 0;
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-
-		/* user space owns it, but it is a reference */
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-		vb2_plane_end_cpu_access(vb, 0);
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-		vb2_queue_release(&mock->q);
-	}
-}
-
-/* Within videobuf2's access, or overlapping it, a driver's does nothing. */
-static void test_plane_access_nests(struct kunit *test)
-{
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				      V4L2_MEMORY_DMABUF);
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
-	struct plane plane = { };
-
-	mock_export(test, mock, SMALL);
-	plane.fd = mock->fd[0];
-
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-	vb2_plane_end_cpu_access(vb, 0);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, mock->begun, 1);
-
-	/* the driver's is the longer one, from one QBUF to the next */
-	KUNIT_EXPECT_EQ(test, 0, vb2_plane_begin_cpu_access(vb, 0));
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamoff(&mock->q, mock->q.type));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, mock->begun, 1);
-	vb2_plane_end_cpu_access(vb, 0);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	cancel(test, mock);
-}
-
-/* What a driver does not end is ended before the memory goes. */
-static void test_plane_access_left_open(struct kunit *test)
-{
-	struct plane plane = { .length = MIN_SIZE };
-	struct v4l2_requestbuffers req = { };
-	struct vb2_buffer *vb;
-	struct mock *mock;
-	int i, how;
-
-	for (i = 0; i < ARRAY_SIZE(memories); i++) {
-		for (how = 0; how < 3; how++) {
-			mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					 memories[i]);
-			vb = vb2_get_buffer(&mock->q, 0);
-			mock_export(test, mock, SMALL);
-			mock_export(test, mock, SMALL);
-			plane.fd = mock->fd[0];
-
+		for (set = 0; set < 2; set++) {
+			mock->q.cpu_access = set;
+			mock->exported[0].begun = 0;
+			mock->exported[0].ended = 0;
 			KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-			KUNIT_EXPECT_EQ(test, 0,
-					vb2_plane_begin_cpu_access(vb, 0));
-			KUNIT_EXPECT_EQ(test, 0,
-					vb2_plane_begin_cpu_access(vb, 0));
-			KUNIT_EXPECT_EQ(test, 0, vb2_streamoff(&mock->q,
-							       mock->q.type));
-			KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-			mock->left_open = true;
-
-			req.type = mock->q.type;
-			req.memory = memories[i];
-			if (how == 0) {
-				vb2_queue_release(&mock->q);
-			} else if (how == 1) {
-				KUNIT_EXPECT_EQ(test, 0,
-						vb2_reqbufs(&mock->q, &req));
-			} else {
-				/* queued with something else in its place */
-				plane.fd = mock->fd[1];
-				plane.length = SMALL;
-				KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-				plane.length = MIN_SIZE;
-				if (memories[i] == V4L2_MEMORY_MMAP)
-					vb2_queue_release(&mock->q);
-				else
-					cancel(test, mock);
-			}
-			KUNIT_EXPECT_EQ(test, mock->accessed, 0);
+			/* there is either a device or the CPU */
+			KUNIT_EXPECT_EQ(test, mock->prepared, !set);
+			KUNIT_EXPECT_EQ(test, mock->exported[0].begun, set);
+			cancel(test, mock);
+			KUNIT_EXPECT_EQ(test, mock->exported[0].ended, set);
 		}
 	}
 }
 
-#ifdef CONFIG_MEDIA_CONTROLLER
-static void mock_request_init(struct media_request *req,
-			      struct media_device *mdev)
+static const char *mock_fence_name(struct dma_fence *fence)
 {
-	req->mdev = mdev;
-	req->state = MEDIA_REQUEST_STATE_IDLE;
-	kref_init(&req->kref);
-	INIT_LIST_HEAD(&req->objects);
-	spin_lock_init(&req->lock);
-	init_waitqueue_head(&req->poll_wait);
+	return "videobuf2";
 }
 
-/* Queues the buffer for a request, with the dma-buf @fd. */
-static int qbuf_request(struct mock *mock, struct media_request *req, int fd)
+static const struct dma_fence_ops mock_fence_ops = {
+	.get_driver_name = mock_fence_name,
+	.get_timeline_name = mock_fence_name,
+};
+
+static DEFINE_SPINLOCK(mock_fence_lock);
+
+/* Nobody waits for fences, nor is an exporter asked who may do so. */
+static void test_access_fenced(struct kunit *test)
 {
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct plane plane = { };
+	struct dma_fence *fence;
+	struct dma_resv *resv;
+	int ret;
 
-	to_vb2_v4l2_buffer(vb)->planes[0].m.fd = fd;
+	mock_export_mappings(test, mock, SMALL, true);
+	plane.fd = mock->fd[0];
+	resv = mock->dmabuf[0]->resv;
 
-	return vb2_core_qbuf(&mock->q, vb, NULL, req);
-}
-#endif
+	fence = kzalloc_obj(*fence);
+	KUNIT_ASSERT_NOT_NULL(test, fence);
+	dma_fence_init(fence, &mock_fence_ops, &mock_fence_lock,
+		       dma_fence_context_alloc(1), 1);
+	dma_resv_lock(resv, NULL);
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (!ret)
+		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_WRITE);
+	dma_resv_unlock(resv);
+	KUNIT_EXPECT_EQ(test, 0, ret);
 
-/* A buffer of a request is accessed from when that is queued. */
-static void test_access_request(struct kunit *test)
-{
-#ifdef CONFIG_MEDIA_CONTROLLER
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-				      V4L2_MEMORY_DMABUF);
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
-	struct media_device *mdev;
-	struct media_request *req;
-
-	mdev = kunit_kzalloc(test, sizeof(*mdev), GFP_KERNEL);
-	req = kunit_kzalloc(test, sizeof(*req), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, mdev);
-	KUNIT_ASSERT_NOT_NULL(test, req);
-	mock->q.supports_requests = 1;
-	mock_export(test, mock, SMALL);
-
-	/* the request is not queued, because of another object in it */
-	mock_request_init(req, mdev);
-	KUNIT_ASSERT_EQ(test, 0, qbuf_request(mock, req, mock->fd[0]));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, 0, vb->req_obj.ops->prepare(&vb->req_obj));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	vb->req_obj.ops->unprepare(&vb->req_obj);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_IN_REQUEST);
-
-	/* the access cannot begin */
-	mock->begin_error = -EINTR;
-	KUNIT_EXPECT_EQ(test, -EINTR, vb->req_obj.ops->prepare(&vb->req_obj));
-	KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_IN_REQUEST);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, mock->attached, 1);
-	mock->begin_error = 0;
-
-	/* it is queued, done, and dequeued */
-	KUNIT_EXPECT_EQ(test, 0, vb->req_obj.ops->prepare(&vb->req_obj));
-	vb->req_obj.ops->queue(&vb->req_obj);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-	mock_return(&mock->q, VB2_BUF_STATE_DONE);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-
-	/* it is queued, and cancelled */
-	mock_request_init(req, mdev);
-	KUNIT_ASSERT_EQ(test, 0, qbuf_request(mock, req, mock->fd[0]));
-	KUNIT_EXPECT_EQ(test, 0, vb->req_obj.ops->prepare(&vb->req_obj));
-	vb->req_obj.ops->queue(&vb->req_obj);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
+	mock->exported[0].fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	KUNIT_EXPECT_EQ(test, mock->exported[0].begun, 0);
+	KUNIT_EXPECT_EQ(test, mock->exported[0].mappings.writers, 1);
 	cancel(test, mock);
+	KUNIT_EXPECT_EQ(test, mock->exported[0].mappings.writers, 0);
 
-	/* it is prepared when the queue goes */
-	mock_request_init(req, mdev);
-	KUNIT_ASSERT_EQ(test, 0, qbuf_request(mock, req, mock->fd[0]));
-	KUNIT_EXPECT_EQ(test, 0, vb->req_obj.ops->prepare(&vb->req_obj));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	vb2_queue_release(&mock->q);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-#else
-	kunit_skip(test, "there are no requests");
-#endif
+	dma_fence_signal(fence);
+	dma_fence_put(fence);
+	mock->exported[0].fenced = false;
+	mock->exported[0].ended = 0;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, mock->exported[0].begun, 1);
+	cancel(test, mock);
 }
 
-/* videobuf2-vmalloc has the exporter told of each access. */
-static void test_vmalloc_import(struct kunit *test)
+/* As if the buffer had been decoded from a frame of this time */
+static void set_timestamp(struct mock *mock, unsigned int index, u64 timestamp)
 {
-	struct mock *mock = mock_open_ops(test,
-					  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-					  V4L2_MEMORY_DMABUF,
-					  &vb2_vmalloc_memops);
-	struct plane plane[MAX_PLANES] = { };
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, index);
+
+	/* QBUF would clear it otherwise */
+	mock->q.copy_timestamp = 1;
+	vb->timestamp = timestamp;
+	vb->copied_timestamp = 1;
+}
+
+/* A buffer that is held is not removed, nor are others along with it. */
+static void test_hold_remove(struct kunit *test)
+{
+	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				      V4L2_MEMORY_MMAP);
+	struct vb2_buffer *vb[2];
+	struct plane plane = { };
 	int i;
 
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 2));
+	KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
+	for (i = 0; i < 2; i++) {
+		vb[i] = vb2_get_buffer(&mock->q, i);
+		set_timestamp(mock, i, 10 + i);
+	}
+
+	KUNIT_ASSERT_PTR_EQ(test, vb2_hold_buffer(&mock->q, 11), vb[1]);
+	KUNIT_ASSERT_PTR_EQ(test, vb2_hold_buffer(&mock->q, 11), vb[1]);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, -EBUSY, remove_bufs(mock, 2));
+		KUNIT_ASSERT_EQ(test, mock->attached, 2);
+		KUNIT_EXPECT_EQ(test, mock->buf_prepared, 1);
+		KUNIT_EXPECT_PTR_EQ(test, vb2_find_buffer(&mock->q, 10), vb[0]);
+		vb2_unhold_buffer(vb[1]);
+	}
+
+	KUNIT_EXPECT_EQ(test, 0, remove_bufs(mock, 2));
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_NULL(test, vb2_hold_buffer(&mock->q, 11));
+}
+
+/* It keeps the dma-buf that it has. */
+static void test_hold_import(struct kunit *test)
+{
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane known = { }, other = { };
+
 	mock_export(test, mock, SMALL);
 	mock_export(test, mock, SMALL);
-	plane[0].fd = mock->fd[0];
-	plane[1].fd = mock->fd[1];
-
-	mock->begin_error = -EINTR;
-	mock->begin_errors_after = 1;
-	KUNIT_EXPECT_EQ(test, -EINTR, qbuf(mock, plane));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, references(mock, 0), 1);
-	KUNIT_EXPECT_EQ(test, references(mock, 1), 1);
-	mock->begin_error = 0;
-	mock->begun = 0;
-
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-	for (i = 0; i < 3; i++) {
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 2);
-		KUNIT_EXPECT_EQ(test, mock->access_dir, DMA_BIDIRECTIONAL);
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	}
-	KUNIT_EXPECT_EQ(test, mock->begun, 6);
-
-	/* one dma-buf for both planes, and the queue is closed with it */
-	plane[1].fd = mock->fd[0];
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
-	KUNIT_EXPECT_EQ(test, mock->accessed, 1);
-	vb2_queue_release(&mock->q);
-	KUNIT_EXPECT_EQ(test, mock->accessed, 0);
-	KUNIT_EXPECT_EQ(test, references(mock, 0), 1);
-}
-
-/* dma_to_phys() is not for modules everywhere, nor has each page an address. */
-#if defined(CONFIG_SWIOTLB) && !defined(CONFIG_HIGHMEM) && \
-	!defined(CONFIG_ARCH_HAS_PHYS_TO_DMA)
-#define HAVE_DEVICE_VIEW
-#endif
-
-#ifdef HAVE_DEVICE_VIEW
-static int mock_expbuf(struct mock *mock)
-{
-	struct v4l2_exportbuffer e = { .type = mock->q.type, .flags = O_RDWR };
-
-	if (vb2_expbuf(&mock->q, &e))
-		return -1;
-
-	return e.fd;
-}
-
-static void put_attachment(void *data)
-{
-	struct dma_buf_attachment *attach = data;
-	struct dma_buf *dmabuf = attach->dmabuf;
-
-	dma_buf_detach(dmabuf, attach);
-	dma_buf_put(dmabuf);
-}
-
-/* Has a device import the dma-buf @fd; that closes it. */
-static struct dma_buf_attachment *mock_import(struct kunit *test, int fd)
-{
-	struct dma_buf_attachment *attach;
-	struct dma_buf *dmabuf;
-	struct device *dev;
-
-	dev = kunit_device_register(test, "videobuf2");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
-	KUNIT_ASSERT_EQ(test, 0,
-			dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)));
-
-	dmabuf = dma_buf_get(fd);
-	close_fd(fd);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dmabuf);
-	attach = dma_buf_attach(dmabuf, dev);
-	if (IS_ERR(attach))
-		dma_buf_put(dmabuf);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attach);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_attachment,
-							   attach));
-
-	return attach;
-}
-
-/* What the device sees at the address it was given */
-static u8 *device_view(struct dma_buf_attachment *attach, struct sg_table *sgt)
-{
-	return phys_to_virt(dma_to_phys(attach->dev,
-					sg_dma_address(sgt->sgl)));
-}
-
-/* Maps the buffer for a device that does not see the pages themselves. */
-static struct sg_table *mock_map_import(struct kunit *test,
-					struct dma_buf_attachment *attach)
-{
-	struct sg_table *sgt;
-
-	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
-	if (device_view(attach, sgt) == page_address(sg_page(sgt->sgl))) {
-		dma_buf_unmap_attachment_unlocked(attach, sgt,
-						  DMA_BIDIRECTIONAL);
-		kunit_skip(test, "needs swiotlb=force");
-	}
-
-	return sgt;
-}
-#endif
-
-/* Devices that import what the queue has exported see it, and are seen. */
-static void test_vmalloc_export(struct kunit *test)
-{
-#ifdef HAVE_DEVICE_VIEW
-	struct mock *mock = mock_open_ops(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					  V4L2_MEMORY_MMAP,
-					  &vb2_vmalloc_memops);
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
-	struct dma_buf_attachment *attach;
-	struct plane plane = { };
-	struct sg_table *sgt;
-	u8 *cpu, *device;
-	int fd;
-
-	fd = mock_expbuf(mock);
-	KUNIT_ASSERT_GE(test, fd, 0);
-	attach = mock_import(test, fd);
-	sgt = mock_map_import(test, attach);
-	cpu = vb2_plane_vaddr(vb, 0);
-	device = device_view(attach, sgt);
-
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-	*device = 1;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, *cpu, 1);
-	*cpu = 2;
-	mock_return(&mock->q, VB2_BUF_STATE_DONE);
-	KUNIT_EXPECT_EQ(test, *device, 1);
-	KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-	KUNIT_EXPECT_EQ(test, *device, 2);
-
-	/* the buffer goes with an access open, the dma-buf does not */
-	*device = 3;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	KUNIT_EXPECT_EQ(test, *cpu, 3);
-	*cpu = 4;
-	vb2_queue_release(&mock->q);
-	KUNIT_EXPECT_EQ(test, *device, 4);
-
-	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-#else
-	kunit_skip(test, "needs swiotlb=force");
-#endif
-}
-
-/* Nobody takes away what the queue is writing to a buffer it has exported. */
-static void test_vmalloc_export_overlap(struct kunit *test)
-{
-#ifdef HAVE_DEVICE_VIEW
-	static const enum dma_data_direction dirs[] = {
-		DMA_FROM_DEVICE, DMA_TO_DEVICE, DMA_BIDIRECTIONAL
-	};
-	struct mock *mock = mock_open_ops(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					  V4L2_MEMORY_MMAP,
-					  &vb2_vmalloc_memops);
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
-	struct dma_buf_attachment *attach;
-	struct plane plane = { };
-	struct sg_table *sgt;
-	u8 *cpu, *device;
-	int fd, i;
-
-	fd = mock_expbuf(mock);
-	KUNIT_ASSERT_GE(test, fd, 0);
-	attach = mock_import(test, fd);
-	sgt = mock_map_import(test, attach);
-	cpu = vb2_plane_vaddr(vb, 0);
-	device = device_view(attach, sgt);
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-
-	/* somebody else's access, within the queue's */
-	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
-		*device = 1;
-		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-		*cpu = 2;
-		KUNIT_EXPECT_EQ(test, 0,
-				dma_buf_begin_cpu_access(attach->dmabuf,
-							 dirs[i]));
-		KUNIT_EXPECT_EQ(test, *cpu, 2);
-		KUNIT_EXPECT_EQ(test, 0,
-				dma_buf_end_cpu_access(attach->dmabuf,
-						       dirs[i]));
-		KUNIT_EXPECT_EQ(test, *cpu, 2);
-		KUNIT_EXPECT_EQ(test, *device, 1);
-		mock_return(&mock->q, VB2_BUF_STATE_DONE);
-		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-		KUNIT_EXPECT_EQ(test, *device, 2);
-	}
-
-	/* the device's use ends, and begins */
-	*device = 3;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	*cpu = 4;
-	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-	KUNIT_EXPECT_EQ(test, *cpu, 4);
-	sgt = dma_buf_map_attachment_unlocked(attach, DMA_BIDIRECTIONAL);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
-	device = device_view(attach, sgt);
-	*cpu = 5;
+	known.fd = mock->fd[0];
+	other.fd = mock->fd[1];
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &known));
 	cancel(test, mock);
-	KUNIT_EXPECT_EQ(test, *device, 5);
+	set_timestamp(mock, 0, 1);
+	KUNIT_ASSERT_PTR_EQ(test, vb2_hold_buffer(&mock->q, 1), vb);
 
-	/* and without the queue, that is how the CPU gets it */
-	*device = 6;
-	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-	KUNIT_EXPECT_EQ(test, *cpu, 6);
-#else
-	kunit_skip(test, "needs swiotlb=force");
-#endif
+	KUNIT_EXPECT_EQ(test, -EBUSY, qbuf(mock, &other));
+	KUNIT_EXPECT_EQ(test, references(mock, 1), 1);
+	KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_DEQUEUED);
+	mock->prepare_error = -EIO;
+	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &known));
+	mock->prepare_error = 0;
+	mock->exported[0].begin_error = -EINTR;
+	KUNIT_EXPECT_EQ(test, -EINTR, qbuf(mock, &known));
+	mock->exported[0].begin_error = 0;
+	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
+	KUNIT_EXPECT_EQ(test, mock->initialised, 1);
+	KUNIT_EXPECT_EQ(test, references(mock, 0), 2);
+	KUNIT_EXPECT_PTR_EQ(test, vb2_find_buffer(&mock->q, 1), vb);
+	expect_access(vb, false);
+
+	/* it can be queued with that, and with less of it */
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &known));
+	cancel(test, mock);
+	known.length = MIN_SIZE;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &known));
+	cancel(test, mock);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
+	KUNIT_EXPECT_EQ(test, references(mock, 0), 2);
+
+	vb2_unhold_buffer(vb);
+	set_timestamp(mock, 0, 1);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &other));
+	KUNIT_EXPECT_EQ(test, references(mock, 0), 1);
+	KUNIT_EXPECT_NULL(test, vb2_find_buffer(&mock->q, 1));
+	cancel(test, mock);
 }
 
-/* A queue may import a buffer that it had itself, or that another one has. */
-static void test_vmalloc_self_import(struct kunit *test)
+/* And so it does with a user pointer. */
+static void test_hold_userptr(struct kunit *test)
 {
-#ifdef HAVE_DEVICE_VIEW
-	struct v4l2_requestbuffers req = {
-		.count = 0, .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.memory = V4L2_MEMORY_MMAP,
-	};
-	struct mock *mock = mock_open_ops(test, req.type, V4L2_MEMORY_MMAP,
-					  &vb2_vmalloc_memops);
-	struct dma_buf_attachment *attach;
+	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				      V4L2_MEMORY_USERPTR);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane known = { .length = MIN_SIZE };
+	struct plane other = { .length = MIN_SIZE, .fd = 1 };
+	void *priv;
+
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &known));
+	cancel(test, mock);
+	priv = vb->planes[0].mem_priv;
+	set_timestamp(mock, 0, 1);
+	KUNIT_ASSERT_PTR_EQ(test, vb2_hold_buffer(&mock->q, 1), vb);
+
+	KUNIT_EXPECT_EQ(test, -EBUSY, qbuf(mock, &other));
+	mock->prepare_error = -EIO;
+	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &known));
+	mock->prepare_error = 0;
+	KUNIT_EXPECT_PTR_EQ(test, vb->planes[0].mem_priv, priv);
+	KUNIT_EXPECT_EQ(test, mock->initialised, 1);
+	KUNIT_EXPECT_PTR_EQ(test, vb2_find_buffer(&mock->q, 1), vb);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &known));
+	KUNIT_EXPECT_PTR_EQ(test, vb->planes[0].mem_priv, priv);
+	cancel(test, mock);
+
+	vb2_unhold_buffer(vb);
+	set_timestamp(mock, 0, 1);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &other));
+	KUNIT_EXPECT_NULL(test, vb2_find_buffer(&mock->q, 1));
+	cancel(test, mock);
+}
+
+static int mock_free(void *data)
+{
+	struct mock *mock = data;
+
+	complete(&mock->freeing);
+	if (!mock->release)
+		return reqbufs(mock, 0);
+
+	guard(mutex)(&mock->lock);
+	vb2_queue_release(&mock->q);
+
+	return 0;
+}
+
+/* What must not fail waits until the buffer is not held any more. */
+static void test_hold_free(struct kunit *test)
+{
 	struct plane plane = { };
-	struct sg_table *sgt;
-	u8 *cpu, *device;
-	int fd;
+	struct task_struct *task;
+	struct vb2_buffer *vb;
+	unsigned long timeout;
+	struct mock *mock;
+	int i;
 
-	fd = mock_expbuf(mock);
-	KUNIT_ASSERT_GE(test, fd, 0);
-	attach = mock_import(test, fd);
-	sgt = mock_map_import(test, attach);
-	device = device_view(attach, sgt);
-	plane.fd = mock_expbuf(mock);
-	KUNIT_ASSERT_GE(test, plane.fd, 0);
+	for (i = 0; i < 2; i++) {
+		mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				 V4L2_MEMORY_MMAP);
+		mock->release = i;
+		vb = vb2_get_buffer(&mock->q, 0);
+		set_timestamp(mock, 0, 1);
+		task = kthread_create(mock_free, mock, "videobuf2");
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+		get_task_struct(task);
+		KUNIT_EXPECT_PTR_EQ(test, vb2_hold_buffer(&mock->q, 1), vb);
+		wake_up_process(task);
 
-	mutex_lock(&mock->lock);
-	KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req));
-	req.count = 1;
-	req.memory = V4L2_MEMORY_DMABUF;
-	KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req));
+		/* until it sleeps, or is done if it does not wait */
+		wait_for_completion(&mock->freeing);
+		timeout = jiffies + 10 * HZ;
+		while (task_is_running(task) && time_before(jiffies, timeout))
+			schedule();
+		KUNIT_ASSERT_EQ(test, mock->attached, 1);
+		KUNIT_EXPECT_NULL(test, vb2_find_buffer(&mock->q, 1));
+		vb2_unhold_buffer(vb);
 
-	*device = 1;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
-	cpu = vb2_plane_vaddr(vb2_get_buffer(&mock->q, 0), 0);
-	KUNIT_EXPECT_EQ(test, *cpu, 1);
-	*cpu = 2;
-	KUNIT_EXPECT_EQ(test, 0, vb2_streamon(&mock->q, mock->q.type));
-	mock_return(&mock->q, VB2_BUF_STATE_DONE);
-	KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
-	KUNIT_EXPECT_EQ(test, *device, 2);
-	mutex_unlock(&mock->lock);
-
-	close_fd(plane.fd);
-	dma_buf_unmap_attachment_unlocked(attach, sgt, DMA_BIDIRECTIONAL);
-#else
-	kunit_skip(test, "needs swiotlb=force");
-#endif
+		KUNIT_EXPECT_EQ(test, 0, kthread_stop_put(task));
+		KUNIT_EXPECT_EQ(test, mock->attached, 0);
+		KUNIT_EXPECT_EQ(test, mock->initialised, 0);
+		KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 1));
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	}
 }
 
 static struct kunit_case videobuf2_cases[] = {
@@ -1854,25 +1410,18 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_cache_hints),
 	KUNIT_CASE(test_remove_prepared),
 	KUNIT_CASE(test_start_fails),
-	KUNIT_CASE(test_access),
-	KUNIT_CASE(test_access_direction),
-	KUNIT_CASE(test_access_cancelled),
-	KUNIT_CASE(test_access_released),
-	KUNIT_CASE(test_access_removed),
-	KUNIT_CASE(test_access_refused),
+	KUNIT_CASE_PARAM(test_access, access_gen_params),
+	KUNIT_CASE_PARAM(test_access_cancelled, access_gen_params),
+	KUNIT_CASE_PARAM(test_access_freed, access_gen_params),
+	KUNIT_CASE_PARAM(test_access_refused, access_gen_params),
 	KUNIT_CASE(test_access_fails),
 	KUNIT_CASE(test_access_planes),
-	KUNIT_CASE(test_access_duplicated),
-	KUNIT_CASE(test_access_start_fails),
-	KUNIT_CASE(test_access_opt_out),
-	KUNIT_CASE(test_plane_access),
-	KUNIT_CASE(test_plane_access_nests),
-	KUNIT_CASE(test_plane_access_left_open),
-	KUNIT_CASE(test_access_request),
-	KUNIT_CASE(test_vmalloc_import),
-	KUNIT_CASE(test_vmalloc_export),
-	KUNIT_CASE(test_vmalloc_export_overlap),
-	KUNIT_CASE(test_vmalloc_self_import),
+	KUNIT_CASE(test_access_default),
+	KUNIT_CASE(test_access_fenced),
+	KUNIT_CASE(test_hold_remove),
+	KUNIT_CASE(test_hold_import),
+	KUNIT_CASE(test_hold_userptr),
+	KUNIT_CASE(test_hold_free),
 	{}
 };
 

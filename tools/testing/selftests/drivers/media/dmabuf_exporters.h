@@ -271,54 +271,33 @@ out:
 #define DMABUF_INFO "/sys/kernel/debug/dma_buf/bufinfo"
 
 /*
- * Looks a dma-buf up in debugfs, and sets @references to how many it has.
- * Returns the file, for the caller to close, with the attachments to be read
- * next, or NULL with errno set.
- */
-static inline FILE *dmabuf_info(int dmabuf, int *references)
-{
-	unsigned long long ino;
-	struct stat st;
-	char line[256];
-	FILE *bufinfo;
-
-	if (fstat(dmabuf, &st))
-		return NULL;
-
-	bufinfo = fopen(DMABUF_INFO, "r");
-	if (!bufinfo)
-		return NULL;
-
-	while (fgets(line, sizeof(line), bufinfo)) {
-		if (sscanf(line, "%*u %*x %*x %d %*s %llu", references,
-			   &ino) == 2 && ino == st.st_ino)
-			return bufinfo;
-	}
-	fclose(bufinfo);
-	errno = ENOENT;
-
-	return NULL;
-}
-
-/*
- * Returns how many attachments a dma-buf has and sets @cpu_only to how many of
- * them have no device, or returns -errno.
+ * Looks a dma-buf up in debugfs. Returns how many attachments it has and sets
+ * @cpu_only to how many of them have no device, or returns -errno.
  */
 static inline int dmabuf_attachments(int dmabuf, int *cpu_only)
 {
-	int references, n = -ENOENT;
+	unsigned long long ino;
+	bool found = false;
+	struct stat st;
 	char line[256];
+	int n = -ENOENT;
 	FILE *bufinfo;
 
 	*cpu_only = 0;
-	bufinfo = dmabuf_info(dmabuf, &references);
+	if (fstat(dmabuf, &st))
+		return -errno;
+
+	bufinfo = fopen(DMABUF_INFO, "r");
 	if (!bufinfo)
 		return -errno;
 
-	while (fgets(line, sizeof(line), bufinfo) &&
-	       sscanf(line, "Total %d devices", &n) != 1) {
-		if (!strcmp(line, "\t<cpu>\n"))
+	while (fgets(line, sizeof(line), bufinfo)) {
+		if (sscanf(line, "%*u %*x %*x %*u %*s %llu", &ino) == 1)
+			found = ino == st.st_ino;
+		else if (found && !strcmp(line, "\t<cpu>\n"))
 			++*cpu_only;
+		else if (found && sscanf(line, "Total %d devices", &n) == 1)
+			break;
 	}
 	fclose(bufinfo);
 

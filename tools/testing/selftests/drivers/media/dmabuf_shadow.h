@@ -7,11 +7,9 @@
 #include <stdlib.h>
 
 #include "dmabuf_exporters.h"
+#include "vivid.h"
 
 #define SHADOW_DIR	"/sys/kernel/debug/dma_buf_shadow"
-
-/* what the CPU finds where it has not begun to read */
-#define SHADOW_POISON	0xdb
 
 static inline int shadow_open(int dmabuf, const char *name, int flags)
 {
@@ -28,57 +26,20 @@ static inline int shadow_open(int dmabuf, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static inline long shadow_number(int fd)
+/* Returns how often "begins" or "ends" of @dmabuf was called, or -errno. */
+static inline long shadow_count(int dmabuf, const char *name)
 {
 	char text[24] = "";
 	ssize_t length;
+	int fd;
 
+	fd = shadow_open(dmabuf, name, O_RDONLY);
 	if (fd < 0)
 		return fd;
 	length = read(fd, text, sizeof(text) - 1);
 	close(fd);
 
 	return length > 0 ? strtol(text, NULL, 10) : -EIO;
-}
-
-/* Returns one of the counters of @dmabuf, or -errno. */
-static inline long shadow_count(int dmabuf, const char *name)
-{
-	return shadow_number(shadow_open(dmabuf, name, O_RDONLY));
-}
-
-/* The same for all buffers that there were: "leaks" or "underflows" */
-static inline long shadow_total(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), SHADOW_DIR "/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return shadow_number(fd < 0 ? -errno : fd);
-}
-
-/* Has everything that began ended, and nothing else? */
-static inline bool shadow_is_balanced(int dmabuf)
-{
-	return shadow_count(dmabuf, "underflows") == 0 &&
-	       shadow_count(dmabuf, "readers") == 0 &&
-	       shadow_count(dmabuf, "writers") == 0 &&
-	       shadow_count(dmabuf, "begins") == shadow_count(dmabuf, "ends");
-}
-
-/* How often it began and ended, and who has not ended: "2 1 0 1" */
-static inline const char *shadow_counts(int dmabuf)
-{
-	static char text[64];
-
-	snprintf(text, sizeof(text), "%ld %ld %ld %ld",
-		 shadow_count(dmabuf, "begins"), shadow_count(dmabuf, "ends"),
-		 shadow_count(dmabuf, "readers"),
-		 shadow_count(dmabuf, "writers"));
-
-	return text;
 }
 
 /* Reads what devices see. */
@@ -111,6 +72,40 @@ static inline int shadow_device_write(int dmabuf, const void *mem, size_t size)
 	close(fd);
 
 	return done == (ssize_t)size ? 0 : -EIO;
+}
+
+/*
+ * Is no driver writing? Only then the CPU gets what a device writes. What the
+ * device has is the same again afterwards, for the CPU as soon as it begins.
+ */
+static inline bool shadow_no_writer(int dmabuf)
+{
+	uint8_t before, other, *cpu;
+	bool seen;
+
+	cpu = mmap(NULL, 1, PROT_READ, MAP_SHARED, dmabuf, 0);
+	if (cpu == MAP_FAILED)
+		return false;
+	other = ~*cpu;
+	seen = !shadow_device_read(dmabuf, &before, 1) &&
+	       !shadow_device_write(dmabuf, &other, 1) &&
+	       !sync_begin(dmabuf, DMA_BUF_SYNC_READ) && *cpu == other &&
+	       !sync_end(dmabuf, DMA_BUF_SYNC_READ) &&
+	       !shadow_device_write(dmabuf, &before, 1);
+	munmap(cpu, 1);
+
+	return seen;
+}
+
+static inline bool shadow_no_writers(const int *dmabuf, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (!shadow_no_writer(dmabuf[i]))
+			return false;
+
+	return true;
 }
 
 #endif /* DMABUF_SHADOW_H */

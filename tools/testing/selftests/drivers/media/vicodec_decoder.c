@@ -15,6 +15,8 @@
  */
 
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -29,6 +31,16 @@
 /* as large as a buffer of the shadow heap can be, in any case */
 #define SHADOW_WIDTH	1280
 #define SHADOW_HEIGHT	720
+
+/* What is decoded again and again, and still takes a while */
+#define RACE_WIDTH	2048
+#define RACE_HEIGHT	1080
+
+/* An I-frame, and two P-frames that it is the reference of */
+#define RACE_FRAMES	3
+
+/* Each way to queue the requests with each frame to wait for */
+#define RACE_ROUNDS	(2 * RACE_FRAMES)
 
 /* A block of a P-frame whose 64 coefficients are zero */
 #define UNCHANGED	htonl(0x8000000f)
@@ -58,46 +70,48 @@ struct stateless_decoder {
 	struct vivid_queue cap;
 	struct vivid_queue exporter;
 	int spare;
+	void *spare_mem;
 };
 
-FIXTURE(reference)
+/* All that goes with the file: an OUTPUT queue that streams, CAPTURE formats */
+static int open_queues(struct stateless_decoder *dec, unsigned int outputs)
 {
-	struct stateless_decoder dec;
-};
+	int ret;
 
-/* Where the memory of the CAPTURE buffers comes from */
-FIXTURE_VARIANT(reference)
-{
-	enum v4l2_memory memory;
-};
+	dec->out.fd = vivid_open("stateless-decoder");
+	dec->cap.fd = dec->out.fd;
+	if (dec->out.fd < 0)
+		return dec->out.fd;
 
-FIXTURE_VARIANT_ADD(reference, mmap) { .memory = V4L2_MEMORY_MMAP };
-FIXTURE_VARIANT_ADD(reference, dmabuf) { .memory = V4L2_MEMORY_DMABUF };
+	ret = vivid_set_pix(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS, dec->width,
+			    dec->height);
+	if (!ret)
+		ret = vivid_alloc_mmap(&dec->out, outputs);
+	if (!ret)
+		ret = vivid_set_pix(&dec->cap, GREY, dec->width, dec->height);
+
+	return ret ? ret : vivid_streamon(&dec->out);
+}
 
 static void open_decoder(struct __test_metadata *_metadata,
-			 struct stateless_decoder *dec,
-			 unsigned int width, unsigned int height)
+			 struct stateless_decoder *dec, unsigned int width,
+			 unsigned int height, unsigned int outputs)
 {
 	unsigned int i;
+	int ret;
 
 	memset(dec, 0, sizeof(*dec));
 	dec->width = width;
 	dec->height = height;
 	dec->size = width * height;
 	dec->out.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
-	dec->out.fd = vivid_open("stateless-decoder");
-	if (dec->out.fd == -ENODEV)
+	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	ret = open_queues(dec, outputs);
+	if (ret == -ENODEV)
 		SKIP(return, "no stateless-decoder");
-	ASSERT_GE(dec->out.fd, 0);
+	ASSERT_EQ(0, ret);
 	dec->media = vivid_open_media(dec->out.fd);
 	ASSERT_GE(dec->media, 0);
-	dec->cap.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-	dec->cap.fd = dec->out.fd;
-
-	ASSERT_EQ(0, vivid_set_pix(&dec->out, V4L2_PIX_FMT_FWHT_STATELESS,
-				   width, height));
-	ASSERT_EQ(0, vivid_alloc_mmap(&dec->out, 1));
-	ASSERT_EQ(0, vivid_set_pix(&dec->cap, GREY, width, height));
 
 	dec->noise = malloc(dec->size);
 	ASSERT_NE(NULL, dec->noise);
@@ -113,53 +127,45 @@ static void close_decoder(struct stateless_decoder *dec)
 }
 
 /*
- * Two buffers, and the memory of a third, all mapped by the test as well. The
- * dma-bufs are of a kind that stays where it is if the kernel unmaps it too
- * early, so that the test fails then instead of crashing the machine.
+ * CAPTURE buffers, and for dma-bufs the memory of one more, all mapped by the
+ * test as well. The dma-bufs are of a kind that stays where it is if the kernel
+ * unmaps it too early, so that the test fails then instead of crashing the
+ * machine.
  */
-FIXTURE_SETUP(reference)
+static void alloc_frames(struct __test_metadata *_metadata,
+			 struct stateless_decoder *dec, enum v4l2_memory memory,
+			 int count)
 {
-	struct stateless_decoder *dec = &self->dec;
-	int dmabuf[3], i;
+	int dmabuf[VIVID_MAX_BUFFERS], i;
 
-	open_decoder(_metadata, dec, WIDTH, HEIGHT);
-	if (dec->out.fd == -ENODEV)
+	dec->exporter.fd = -1;
+	if (memory == V4L2_MEMORY_MMAP) {
+		ASSERT_EQ(0, vivid_alloc_mmap(&dec->cap, count));
 		return;
+	}
+
 	dec->exporter.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	dec->exporter.fd = vivid_open("stateless-decoder");
 	ASSERT_GE(dec->exporter.fd, 0);
-
-	if (variant->memory == V4L2_MEMORY_MMAP) {
-		ASSERT_EQ(0, vivid_alloc_mmap(&dec->cap, 2));
-	} else {
-		ASSERT_EQ(0, vivid_set_pix(&dec->exporter, GREY, WIDTH,
-					   HEIGHT));
-		ASSERT_EQ(0, vivid_alloc_mmap(&dec->exporter, 3));
-		for (i = 0; i < 3; i++) {
-			dmabuf[i] = vivid_export(&dec->exporter, i);
-			ASSERT_GE(dmabuf[i], 0);
-		}
-		ASSERT_EQ(0, vivid_alloc_dmabuf(&dec->cap, 2, dmabuf, SIZE));
-		dec->spare = dmabuf[2];
+	ASSERT_EQ(0, vivid_set_pix(&dec->exporter, GREY, dec->width,
+				   dec->height));
+	ASSERT_EQ(0, vivid_alloc_mmap(&dec->exporter, count + 1));
+	for (i = 0; i <= count; i++) {
+		dmabuf[i] = vivid_export(&dec->exporter, i);
+		ASSERT_GE(dmabuf[i], 0);
 	}
-	ASSERT_EQ(0, vivid_streamon(&dec->out));
-	ASSERT_EQ(0, vivid_streamon(&dec->cap));
-}
-
-FIXTURE_TEARDOWN(reference)
-{
-	struct stateless_decoder *dec = &self->dec;
-
-	close(dec->exporter.fd);
-	close_decoder(dec);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&dec->cap, count, dmabuf, dec->size));
+	dec->spare = dmabuf[count];
+	dec->spare_mem = dec->exporter.mem[count];
 }
 
 /*
- * Makes a request out of the data in the OUTPUT buffer: a frame with a time of
+ * Makes a request out of the data in an OUTPUT buffer: a frame with a time of
  * @usec, and a P-frame on what has a time of @reference if that is not zero.
  */
-static int make_request(struct stateless_decoder *dec, unsigned int size,
-			unsigned int usec, unsigned int reference)
+static int make_request(struct stateless_decoder *dec, unsigned int index,
+			unsigned int size, unsigned int usec,
+			unsigned int reference)
 {
 	struct v4l2_ctrl_fwht_params params = {
 		.backward_ref_ts = reference * 1000ULL,
@@ -179,6 +185,7 @@ static int make_request(struct stateless_decoder *dec, unsigned int size,
 		.controls = &ctrl,
 	};
 	struct v4l2_buffer buf = {
+		.index = index,
 		.type = dec->out.type,
 		.memory = dec->out.memory,
 		.flags = V4L2_BUF_FLAG_REQUEST_FD,
@@ -220,7 +227,34 @@ static int finish_request(struct stateless_decoder *dec, int request)
 	return ret < 0 ? ret : 0;
 }
 
-/* Decodes the noise into the first buffer. */
+static int queue_request(int request)
+{
+	return v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
+}
+
+/* Makes a request to decode the noise, from the first OUTPUT buffer. */
+static int make_noise(struct stateless_decoder *dec, unsigned int usec)
+{
+	memcpy(dec->out.mem[0], dec->noise, dec->size);
+
+	return make_request(dec, 0, dec->size, usec, 0);
+}
+
+/* Makes a request to decode the same from what has a time of @usec. */
+static int make_copy(struct stateless_decoder *dec, unsigned int index,
+		     unsigned int usec)
+{
+	unsigned int i, blocks = dec->size / 64;
+	uint32_t *data = dec->out.mem[index];
+
+	for (i = 0; i < blocks; i++)
+		data[i] = UNCHANGED;
+
+	return make_request(dec, index, blocks * sizeof(*data),
+			    usec + 1 + index, usec);
+}
+
+/* Decodes the noise into the first CAPTURE buffer. */
 static int decode_noise(struct stateless_decoder *dec, unsigned int usec)
 {
 	int request, ret;
@@ -228,60 +262,145 @@ static int decode_noise(struct stateless_decoder *dec, unsigned int usec)
 	ret = vivid_qbuf(&dec->cap, 0);
 	if (ret)
 		return ret;
-	memcpy(dec->out.mem[0], dec->noise, dec->size);
-	request = make_request(dec, dec->size, usec, 0);
+	request = make_noise(dec, usec);
 	if (request < 0)
 		return request;
-	ret = v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
+	ret = queue_request(request);
 
 	return ret ? ret : finish_request(dec, request);
 }
 
-/* Makes a request to decode the same into the second, from the first. */
-static int make_copy(struct stateless_decoder *dec, unsigned int usec)
+/* Waits until the decoder has begun to write the noise. */
+static void wait_for_noise(struct stateless_decoder *dec, unsigned int index)
 {
-	unsigned int i, blocks = dec->size / 64;
-	uint32_t *data = dec->out.mem[0];
-	int ret;
+	uint8_t *first = dec->cap.mem[index];
 
-	ret = vivid_qbuf(&dec->cap, 1);
-	if (ret)
-		return ret;
-	for (i = 0; i < blocks; i++)
-		data[i] = UNCHANGED;
-
-	return make_request(dec, blocks * sizeof(*data), usec + 1, usec);
+	while (__atomic_load_n(first, __ATOMIC_RELAXED) != dec->noise[0])
+		sched_yield();
 }
 
-/* Takes the first buffer's memory away: remove it, or queue it with another. */
-static int take_memory(struct stateless_decoder *dec)
+static int queue_same(struct stateless_decoder *dec)
+{
+	return vivid_qbuf(&dec->cap, 0);
+}
+
+/* Queues the first CAPTURE buffer with another dma-buf. */
+static int queue_other(struct stateless_decoder *dec)
+{
+	void *mem = dec->cap.mem[0];
+	int ret, dmabuf = dec->cap.dmabuf[0];
+
+	dec->cap.dmabuf[0] = dec->spare;
+	ret = vivid_qbuf(&dec->cap, 0);
+	if (ret) {
+		dec->cap.dmabuf[0] = dmabuf;
+		return ret;
+	}
+	dec->cap.mem[0] = dec->spare_mem;
+	dec->spare = dmabuf;
+	dec->spare_mem = mem;
+
+	return 0;
+}
+
+static int remove_buffer(struct stateless_decoder *dec)
 {
 	struct v4l2_remove_buffers remove = {
 		.count = 1, .type = dec->cap.type,
 	};
 
-	if (dec->cap.memory == V4L2_MEMORY_MMAP)
-		return v4l2_ioctl(dec->cap.fd, VIDIOC_REMOVE_BUFS, &remove);
+	return v4l2_ioctl(dec->cap.fd, VIDIOC_REMOVE_BUFS, &remove);
+}
 
-	dec->cap.dmabuf[0] = dec->spare;
+/* Frees all CAPTURE buffers, which a queue that streams does not allow. */
+static int free_buffers(struct stateless_decoder *dec)
+{
+	int ret;
 
-	return vivid_qbuf(&dec->cap, 0);
+	ret = vivid_streamoff(&dec->cap);
+
+	return ret ? ret : vivid_reqbufs(&dec->cap, 0);
+}
+
+static void unmap_frames(struct stateless_decoder *dec)
+{
+	/* dma-bufs stay the same ones */
+	if (dec->cap.memory != V4L2_MEMORY_MMAP)
+		return;
+	while (dec->cap.count)
+		munmap(dec->cap.mem[--dec->cap.count], dec->cap.size);
+}
+
+/* Mappings of the file's own buffers would keep it. */
+static int close_file(struct stateless_decoder *dec)
+{
+	unsigned int i;
+
+	for (i = 0; i < dec->out.count; i++)
+		munmap(dec->out.mem[i], dec->out.size);
+	unmap_frames(dec);
+	close(dec->out.fd);
+	dec->out.fd = -1;
+
+	return 0;
+}
+
+FIXTURE(reference)
+{
+	struct stateless_decoder dec;
+};
+
+/* Where the memory of the CAPTURE buffers comes from, and what takes it away */
+FIXTURE_VARIANT(reference)
+{
+	enum v4l2_memory memory;
+	int (*take)(struct stateless_decoder *dec);
+};
+
+FIXTURE_VARIANT_ADD(reference, mmap) {
+	.memory = V4L2_MEMORY_MMAP,
+	.take = remove_buffer,
+};
+
+FIXTURE_VARIANT_ADD(reference, dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = queue_other,
+};
+
+FIXTURE_SETUP(reference)
+{
+	struct stateless_decoder *dec = &self->dec;
+
+	open_decoder(_metadata, dec, WIDTH, HEIGHT, 1);
+	if (dec->out.fd == -ENODEV)
+		return;
+	alloc_frames(_metadata, dec, variant->memory, 2);
+	ASSERT_EQ(0, vivid_streamon(&dec->cap));
+}
+
+FIXTURE_TEARDOWN(reference)
+{
+	close(self->dec.exporter.fd);
+	close_decoder(&self->dec);
 }
 
 /*
- * A reference whose memory is taken away while it is being read serves until it
- * has been. What happens to that memory later does not show.
+ * The memory of a reference cannot be taken away while it is being read, or it
+ * serves until it has been: then what happens to it later does not show. Once
+ * it is gone the reference is, too.
  */
 TEST_F_TIMEOUT(reference, taken, 120)
 {
 	struct stateless_decoder *dec = &self->dec;
-	uint8_t *first = dec->cap.mem[1], seen;
-	int request, status, i;
+	uint8_t *first = dec->cap.mem[1];
+	void *mem = dec->cap.mem[0];
+	int request, status, ret;
 	pid_t pid;
 
 	ASSERT_EQ(0, decode_noise(dec, 1));
 	ASSERT_EQ(0, memcmp(dec->cap.mem[0], dec->noise, SIZE));
-	request = make_copy(dec, 1);
+	ASSERT_EQ(0, vivid_qbuf(&dec->cap, 1));
+	request = make_copy(dec, 0, 1);
 	ASSERT_GE(request, 0);
 
 	/* vicodec decodes in the task that queues. */
@@ -289,23 +408,279 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid)
-		_exit(!!ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+		_exit(!!queue_request(request));
 
 	/* It has found its reference when it writes the first block. */
-	for (i = 0; i < 60000; i++) {
-		seen = __atomic_load_n(first, __ATOMIC_RELAXED);
-		if (seen == dec->noise[0])
-			break;
-		usleep(1000);
-	}
-	ASSERT_EQ(dec->noise[0], seen);
-	ASSERT_EQ(0, take_memory(dec));
-	memset(dec->cap.mem[0], 0, SIZE);
+	wait_for_noise(dec, 1);
+	ret = variant->take(dec);
+	if (!ret)
+		memset(mem, 0, SIZE);
+	else
+		ASSERT_EQ(-EBUSY, ret);
 
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
 	ASSERT_EQ(0, finish_request(dec, request));
 	ASSERT_EQ(0, memcmp(dec->cap.mem[1], dec->noise, SIZE));
+
+	if (ret)
+		ASSERT_EQ(0, variant->take(dec));
+	ASSERT_EQ(0, vivid_qbuf(&dec->cap, 1));
+	request = make_copy(dec, 0, 1);
+	ASSERT_GE(request, 0);
+	ASSERT_EQ(0, queue_request(request));
+	EXPECT_EQ(-EIO, finish_request(dec, request));
+}
+
+/* A thread that queues requests */
+struct queuer {
+	struct stateless_decoder *dec;
+	int request[RACE_FRAMES];
+	bool streamon_last;
+	int ret;
+};
+
+FIXTURE(race)
+{
+	struct stateless_decoder dec;
+};
+
+FIXTURE_VARIANT(race)
+{
+	enum v4l2_memory memory;
+	int (*take)(struct stateless_decoder *dec);
+};
+
+FIXTURE_VARIANT_ADD(race, queue_same_mmap) {
+	.memory = V4L2_MEMORY_MMAP,
+	.take = queue_same,
+};
+
+FIXTURE_VARIANT_ADD(race, queue_same_dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = queue_same,
+};
+
+FIXTURE_VARIANT_ADD(race, queue_other_dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = queue_other,
+};
+
+FIXTURE_VARIANT_ADD(race, remove_mmap) {
+	.memory = V4L2_MEMORY_MMAP,
+	.take = remove_buffer,
+};
+
+FIXTURE_VARIANT_ADD(race, remove_dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = remove_buffer,
+};
+
+FIXTURE_VARIANT_ADD(race, free_mmap) {
+	.memory = V4L2_MEMORY_MMAP,
+	.take = free_buffers,
+};
+
+FIXTURE_VARIANT_ADD(race, free_dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = free_buffers,
+};
+
+FIXTURE_VARIANT_ADD(race, close_mmap) {
+	.memory = V4L2_MEMORY_MMAP,
+	.take = close_file,
+};
+
+FIXTURE_VARIANT_ADD(race, close_dmabuf) {
+	.memory = V4L2_MEMORY_DMABUF,
+	.take = close_file,
+};
+
+FIXTURE_SETUP(race)
+{
+	struct stateless_decoder *dec = &self->dec;
+
+	open_decoder(_metadata, dec, RACE_WIDTH, RACE_HEIGHT, RACE_FRAMES);
+	if (dec->out.fd == -ENODEV)
+		return;
+	alloc_frames(_metadata, dec, variant->memory, RACE_FRAMES);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	close(self->dec.exporter.fd);
+	close_decoder(&self->dec);
+}
+
+/* Queues new CAPTURE buffers that do not have a picture, from the @index-th. */
+static int renew_buffers(struct stateless_decoder *dec, unsigned int index)
+{
+	unsigned int i;
+	int ret;
+
+	unmap_frames(dec);
+	if (dec->cap.memory == V4L2_MEMORY_MMAP)
+		ret = vivid_alloc_mmap(&dec->cap, RACE_FRAMES);
+	else
+		ret = vivid_reqbufs(&dec->cap, RACE_FRAMES);
+	for (i = index; !ret && i < RACE_FRAMES; i++) {
+		memset(dec->cap.mem[i], (uint8_t)~dec->noise[0], dec->size);
+		ret = vivid_qbuf(&dec->cap, i);
+	}
+
+	return ret;
+}
+
+/*
+ * The first frame has no reference. If the queue streams only then, the kernel
+ * decodes the others one after the other by itself, and else in this thread.
+ */
+static void *queue_requests(void *arg)
+{
+	struct queuer *queuer = arg;
+	struct vivid_queue *cap = &queuer->dec->cap;
+	int i;
+
+	if (!queuer->streamon_last)
+		queuer->ret = vivid_streamon(cap);
+	for (i = 0; !queuer->ret && i < RACE_FRAMES; i++)
+		queuer->ret = queue_request(queuer->request[i]);
+	if (!queuer->ret && queuer->streamon_last)
+		queuer->ret = vivid_streamon(cap);
+
+	return NULL;
+}
+
+static int wait_for_request(int request)
+{
+	struct pollfd pollfd = { .fd = request, .events = POLLPRI };
+
+	/* one that is not queued yet is an error */
+	do {
+		if (poll(&pollfd, 1, -1) < 0)
+			return -errno;
+		sched_yield();
+	} while (!(pollfd.revents & POLLPRI));
+
+	return 0;
+}
+
+/*
+ * Dequeues what is done. Returns how many frames are wrong: a frame is right,
+ * or it has an error, if @may_fail.
+ */
+static int count_wrong(struct stateless_decoder *dec, bool may_fail)
+{
+	struct v4l2_buffer buf;
+	int wrong = 0, ret;
+
+	for (;;) {
+		memset(&buf, 0, sizeof(buf));
+		buf.type = dec->cap.type;
+		buf.memory = dec->cap.memory;
+		ret = v4l2_ioctl(dec->cap.fd, VIDIOC_DQBUF, &buf);
+		if (ret)
+			break;
+		if (buf.flags & V4L2_BUF_FLAG_ERROR)
+			wrong += !may_fail;
+		else
+			wrong += !!memcmp(dec->cap.mem[buf.index], dec->noise,
+					  dec->size);
+	}
+	while (ret == -EAGAIN) {
+		memset(&buf, 0, sizeof(buf));
+		buf.type = dec->out.type;
+		buf.memory = dec->out.memory;
+		if (v4l2_ioctl(dec->out.fd, VIDIOC_DQBUF, &buf))
+			return wrong;
+	}
+
+	return ret;
+}
+
+/*
+ * A reference is taken away while frames are decoded that need it: some before
+ * that, one in the middle of it, some after that. All is as good as ever when
+ * it comes to the next.
+ */
+TEST_F_TIMEOUT(race, taken, 120)
+{
+	const bool closes = variant->take == close_file;
+	struct stateless_decoder *dec = &self->dec;
+	struct queuer queuer = { .dec = dec };
+	int round, wait, request, usec, i, ret;
+	pthread_t thread;
+	void *mem;
+
+	/* in the last round nothing is taken away */
+	for (round = 0; round <= RACE_ROUNDS; round++) {
+		queuer.streamon_last = round % 2;
+		queuer.ret = 0;
+		wait = round / 2 % RACE_FRAMES;
+		/* so that no request is left, which vicodec warns of */
+		if (closes)
+			wait = RACE_FRAMES - 1;
+		usec = 1 + round * (RACE_FRAMES + 1);
+
+		ASSERT_EQ(0, dec->out.fd < 0 ? open_queues(dec, RACE_FRAMES) :
+					       free_buffers(dec));
+		ASSERT_EQ(0, renew_buffers(dec, 0));
+		queuer.request[0] = make_noise(dec, usec);
+		ASSERT_GE(queuer.request[0], 0);
+		for (i = 1; i < RACE_FRAMES; i++) {
+			queuer.request[i] = make_copy(dec, i, usec);
+			ASSERT_GE(queuer.request[i], 0);
+		}
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, queue_requests,
+					    &queuer));
+		if (queuer.streamon_last)
+			ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(0, wait_for_request(queuer.request[0]));
+		ASSERT_EQ(0, count_wrong(dec, false));
+		if (wait)
+			wait_for_noise(dec, wait);
+
+		ret = 0;
+		mem = dec->cap.mem[0];
+		if (round < RACE_ROUNDS) {
+			do
+				ret = variant->take(dec);
+			while (ret == -EBUSY);
+			/* nobody reads what is the test's again */
+			if (!ret && !closes && variant->take != queue_same)
+				memset(mem, (uint8_t)~dec->noise[0], dec->size);
+		}
+		if (!queuer.streamon_last)
+			ASSERT_EQ(0, pthread_join(thread, NULL));
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, queuer.ret);
+
+		if (round < RACE_ROUNDS && variant->take == free_buffers) {
+			ASSERT_EQ(0, renew_buffers(dec, 1));
+			ASSERT_EQ(0, vivid_streamon(&dec->cap));
+		}
+		for (i = 0; i < RACE_FRAMES; i++) {
+			ASSERT_EQ(0, wait_for_request(queuer.request[i]));
+			close(queuer.request[i]);
+		}
+		if (dec->out.fd < 0)
+			continue;
+		ASSERT_EQ(0, count_wrong(dec, round < RACE_ROUNDS));
+		if (variant->take != queue_same &&
+		    variant->take != queue_other)
+			continue;
+
+		/* what was queued again is itself decoded to */
+		if (round == RACE_ROUNDS)
+			ASSERT_EQ(0, queue_same(dec));
+		request = make_copy(dec, 0, usec);
+		ASSERT_GE(request, 0);
+		ASSERT_EQ(0, queue_request(request));
+		ASSERT_EQ(0, wait_for_request(request));
+		close(request);
+		ASSERT_EQ(0, count_wrong(dec, variant->take == queue_other));
+	}
 }
 
 FIXTURE(shadow)
@@ -315,7 +690,7 @@ FIXTURE(shadow)
 	uint8_t *device;
 };
 
-/* Buffers that show poison where the CPU has not begun to access them. */
+/* Buffers that stay as they are until the CPU begins to access them. */
 FIXTURE_SETUP(shadow)
 {
 	struct stateless_decoder *dec = &self->dec;
@@ -324,7 +699,7 @@ FIXTURE_SETUP(shadow)
 	if (access(SHADOW_DIR, R_OK))
 		SKIP(return, "no " SHADOW_DIR);
 
-	open_decoder(_metadata, dec, SHADOW_WIDTH, SHADOW_HEIGHT);
+	open_decoder(_metadata, dec, SHADOW_WIDTH, SHADOW_HEIGHT, 2);
 	if (dec->out.fd == -ENODEV)
 		return;
 	self->device = malloc(dec->size);
@@ -335,7 +710,6 @@ FIXTURE_SETUP(shadow)
 	}
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&dec->cap, 2, self->dmabuf,
 					dec->size));
-	ASSERT_EQ(0, vivid_streamon(&dec->out));
 	ASSERT_EQ(0, vivid_streamon(&dec->cap));
 }
 
@@ -349,40 +723,62 @@ FIXTURE_TEARDOWN(shadow)
 	free(self->device);
 }
 
-/*
- * A reference that is back with user space is read all the same, as devices see
- * it by then: here something else than what was decoded.
- */
+/* Is what devices see of a buffer the noise? */
+static bool device_has_noise(struct stateless_decoder *dec, int index,
+			     uint8_t *device)
+{
+	memset(device, (uint8_t)~dec->noise[0], dec->size);
+
+	return !shadow_device_read(dec->cap.dmabuf[index], device, dec->size) &&
+	       !memcmp(device, dec->noise, dec->size);
+}
+
+/* A reference that is back with user space is read as it was decoded. */
 TEST_F_TIMEOUT(shadow, dequeued, 60)
 {
 	struct stateless_decoder *dec = &self->dec;
-	unsigned int i;
 	int request;
 
 	ASSERT_EQ(0, decode_noise(dec, 1));
-	EXPECT_STREQ("1 1 0 0", shadow_counts(self->dmabuf[0]));
-	EXPECT_TRUE(is_filled(dec->cap.mem[0], SHADOW_POISON, dec->size));
-	ASSERT_EQ(0, shadow_device_read(self->dmabuf[0], self->device,
-					dec->size));
-	EXPECT_EQ(0, memcmp(self->device, dec->noise, dec->size));
+	EXPECT_TRUE(device_has_noise(dec, 0, self->device));
 
-	for (i = 0; i < dec->size; i++)
-		dec->noise[i] = ~dec->noise[i];
-	ASSERT_EQ(0, shadow_device_write(self->dmabuf[0], dec->noise,
-					 dec->size));
-	request = make_copy(dec, 1);
+	ASSERT_EQ(0, vivid_qbuf(&dec->cap, 1));
+	request = make_copy(dec, 1, 1);
 	ASSERT_GE(request, 0);
-	ASSERT_EQ(0, ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL));
+	ASSERT_EQ(0, queue_request(request));
 	ASSERT_EQ(0, finish_request(dec, request));
-	ASSERT_EQ(0, shadow_device_read(self->dmabuf[1], self->device,
-					dec->size));
-	EXPECT_EQ(0, memcmp(self->device, dec->noise, dec->size)) {
-		TH_LOG("the copy is%s poison",
-		       is_filled(self->device, SHADOW_POISON, dec->size) ?
-		       "" : " not");
-	}
-	EXPECT_STREQ("2 2 0 0", shadow_counts(self->dmabuf[0]));
-	EXPECT_STREQ("1 1 0 0", shadow_counts(self->dmabuf[1]));
+	EXPECT_TRUE(device_has_noise(dec, 1, self->device));
+	EXPECT_TRUE(device_has_noise(dec, 0, self->device));
+	EXPECT_TRUE(shadow_no_writers(self->dmabuf, 2));
+}
+
+/* A reference that is dequeued while it is being read is right for both. */
+TEST_F_TIMEOUT(shadow, dequeued_meanwhile, 60)
+{
+	struct stateless_decoder *dec = &self->dec;
+	int i, request[2];
+
+	ASSERT_EQ(0, vivid_streamoff(&dec->cap));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vivid_qbuf(&dec->cap, i));
+	request[0] = make_noise(dec, 1);
+	ASSERT_GE(request[0], 0);
+	request[1] = make_copy(dec, 1, 1);
+	ASSERT_GE(request[1], 0);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, queue_request(request[i]));
+
+	/* This decodes the first, and the kernel goes on with the second. */
+	ASSERT_EQ(0, vivid_streamon(&dec->cap));
+	ASSERT_EQ(0, vivid_dqbuf(&dec->cap));
+	EXPECT_TRUE(device_has_noise(dec, 0, self->device));
+	EXPECT_EQ(0, wait_for_request(request[0]));
+	close(request[0]);
+	ASSERT_EQ(0, vivid_dqbuf(&dec->out));
+	ASSERT_EQ(0, finish_request(dec, request[1]));
+	EXPECT_TRUE(device_has_noise(dec, 1, self->device));
+	EXPECT_TRUE(device_has_noise(dec, 0, self->device));
+	EXPECT_TRUE(shadow_no_writers(self->dmabuf, 2));
 }
 
 /*

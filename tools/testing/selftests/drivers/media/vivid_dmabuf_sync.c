@@ -17,6 +17,7 @@
  *	modprobe vivid n_devs=4 allocators=0,0,0,1 cache_hints=0,0,0,1
  */
 
+#include <poll.h>
 #include <sched.h>
 
 #include "../../kselftest_harness.h"
@@ -132,11 +133,9 @@ FIXTURE(sync)
 	struct vivid_queue device;
 };
 
-/* An exporter may map the buffer for a device of its own that writes to it. */
 FIXTURE_VARIANT(sync)
 {
 	int (*alloc)(size_t size);
-	unsigned int own;
 };
 
 FIXTURE_VARIANT_ADD(sync, system_heap) { .alloc = system_heap_alloc };
@@ -144,10 +143,7 @@ FIXTURE_VARIANT_ADD(sync, cma_heap) { .alloc = cma_heap_alloc };
 FIXTURE_VARIANT_ADD(sync, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(sync, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
 FIXTURE_VARIANT_ADD(sync, vmalloc) { .alloc = vmalloc_alloc };
-FIXTURE_VARIANT_ADD(sync, dma_contig) {
-	.alloc = dma_contig_alloc,
-	.own = 1,
-};
+FIXTURE_VARIANT_ADD(sync, dma_contig) { .alloc = dma_contig_alloc };
 
 FIXTURE_SETUP(sync)
 {
@@ -188,7 +184,9 @@ static bool map_for_device(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, vivid_poison(q, 0));
 	used = bounce_used();
 	ASSERT_GE(used, 0);
+	/* the queue keeps the mapping, and does not write to it by the CPU */
 	ASSERT_EQ(0, vivid_qbuf(q, 0));
+	ASSERT_EQ(0, vivid_streamoff(q));
 
 	/* there is something to see only if there is a bounce buffer */
 	if (bounce_used() < used + SIZE)
@@ -369,7 +367,7 @@ static void count_frames(struct __test_metadata *_metadata,
 
 /* The same for a dma-buf that instance 0 imports to fill it and to read it */
 static void count_imported(struct __test_metadata *_metadata, int dmabuf,
-			   const struct mapping *m, unsigned int own)
+			   const struct mapping *m)
 {
 	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
 	struct vivid_queue out = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT };
@@ -378,14 +376,14 @@ static void count_imported(struct __test_metadata *_metadata, int dmabuf,
 	cap.fd = open_node("vivid-000-vid-cap", cap.type);
 	ASSERT_GE(cap.fd, 0);
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
-	count_frames(_metadata, &cap, m, own);
+	count_frames(_metadata, &cap, m, 0);
 	EXPECT_EQ(0, vivid_free(&cap));
 	close(cap.fd);
 
 	out.fd = open_node("vivid-000-vid-out", out.type);
 	ASSERT_GE(out.fd, 0);
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&out, 2, both, SIZE));
-	count_frames(_metadata, &out, m, own);
+	count_frames(_metadata, &out, m, 0);
 	EXPECT_EQ(0, vivid_free(&out));
 	close(out.fd);
 }
@@ -444,7 +442,7 @@ TEST_F(sync, to_device)
 	EXPECT_EQ(0, syncs.cpu);
 	EXPECT_EQ(1, syncs.device);
 	EXPECT_EQ(0, syncs.wrong);
-	EXPECT_EQ(variant->own, syncs.other_device);
+	EXPECT_EQ(0, syncs.other_device);
 	EXPECT_TRUE(is_filled(self->mem, 0xc3, SIZE));
 
 	EXPECT_EQ(0, vivid_free(&cap));
@@ -492,7 +490,7 @@ TEST_F(sync, frames_to_device)
 	if (!map_traced(_metadata, &self->device, "vivid-003-vid-out",
 			self->dmabuf, &mapping))
 		return;
-	count_imported(_metadata, self->dmabuf, &mapping, variant->own);
+	count_imported(_metadata, self->dmabuf, &mapping);
 	EXPECT_EQ(0, vivid_free(&self->device));
 }
 
@@ -505,7 +503,7 @@ TEST_F(sync, frames_from_device)
 	if (!map_traced(_metadata, &self->device, "vivid-003-vid-cap",
 			self->dmabuf, &mapping))
 		return;
-	count_imported(_metadata, self->dmabuf, &mapping, variant->own);
+	count_imported(_metadata, self->dmabuf, &mapping);
 	EXPECT_EQ(0, vivid_free(&self->device));
 }
 
@@ -519,12 +517,66 @@ TEST_F(sync, frames_unmapped)
 			self->dmabuf, &mapping))
 		return;
 	ASSERT_EQ(0, vivid_free(&self->device));
-	count_imported(_metadata, self->dmabuf, NULL, variant->own);
+	count_imported(_metadata, self->dmabuf, NULL);
+}
+
+/* A device unmaps the buffer while a camera fills it with the CPU. */
+TEST_F(sync, unmapped_while_filled)
+{
+	struct vivid_queue cap = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	int both[2] = { self->dmabuf, self->dmabuf };
+	struct pollfd done = { .events = POLLIN };
+	uint8_t *picture;
+
+	/* the picture, for comparison */
+	picture = malloc(SIZE);
+	ASSERT_NE(NULL, picture);
+	cap.fd = open_node("vivid-001-vid-cap", cap.type);
+	if (cap.fd == -ENODEV)
+		SKIP(return, "no instance 1 of vivid");
+	ASSERT_GE(cap.fd, 0);
+	ASSERT_EQ(0, vivid_set_menu(cap.fd, "HDMI 001-0 Is Connected To",
+				    "Test Pattern Generator"));
+	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Test Pattern",
+				    "100% Color Squares"));
+	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Horizontal Movement",
+				    "No Movement"));
+	ASSERT_EQ(0, vivid_set_menu(cap.fd, "OSD Text Mode", "None"));
+	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
+	ASSERT_EQ(0, vivid_take_pictures(&cap));
+	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_READ));
+	memcpy(picture, self->mem, SIZE);
+	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_READ));
+	ASSERT_FALSE(is_filled(picture, picture[0], SIZE));
+
+	self->device.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	if (!map_for_device(_metadata, &self->device, "vivid-003-vid-cap",
+			    self->dmabuf))
+		return;
+
+	ASSERT_EQ(0, vivid_qbuf(&cap, 0));
+	ASSERT_EQ(0, vivid_streamon(&cap));
+	done.fd = cap.fd;
+	ASSERT_EQ(1, poll(&done, 1, -1));
+	ASSERT_EQ(0, vivid_free(&self->device));
+	ASSERT_EQ(0, vivid_dqbuf(&cap));
+	ASSERT_EQ(0, vivid_streamoff(&cap));
+
+	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_READ));
+	EXPECT_EQ(0, memcmp(self->mem, picture, SIZE)) {
+		TH_LOG("the picture is%s what the device had",
+		       is_filled(self->mem, POISON, SIZE) ? "" : " not");
+	}
+	ASSERT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_READ));
+
+	EXPECT_EQ(0, vivid_free(&cap));
+	close(cap.fd);
+	free(picture);
 }
 
 /*
- * videobuf2 takes the capture queue of instance 3 for that of a device, and has
- * the buffer mapped. It is vivid that tells of the CPU that fills it.
+ * The allocator of instance 3 has the buffer mapped for a device, too, though
+ * it is the CPU that fills it.
  */
 TEST_F(sync, frames_of_driver)
 {
@@ -540,7 +592,7 @@ TEST_F(sync, frames_of_driver)
 	cap.fd = open_node("vivid-003-vid-cap", cap.type);
 	ASSERT_GE(cap.fd, 0);
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
-	count_frames(_metadata, &cap, &mapping, variant->own + 1);
+	count_frames(_metadata, &cap, &mapping, 1);
 	EXPECT_EQ(0, vivid_free(&cap));
 	EXPECT_EQ(0, vivid_free(&self->device));
 	close(cap.fd);
