@@ -76,6 +76,18 @@ static int open_node(const char *name, enum v4l2_buf_type type)
 	return fd;
 }
 
+/* A picture that does not move, for the camera with the control @connected */
+static int show_squares(int fd, const char *connected)
+{
+	if (vivid_set_menu(fd, connected, "Test Pattern Generator") ||
+	    vivid_set_menu(fd, "Test Pattern", "100% Color Squares") ||
+	    vivid_set_menu(fd, "Horizontal Movement", "No Movement") ||
+	    vivid_set_menu(fd, "OSD Text Mode", "None"))
+		return -EIO;
+
+	return 0;
+}
+
 /* A buffer that vivid allocated. The dma-buf keeps it, the queue need not. */
 static int node_alloc(const char *name, unsigned int flags)
 {
@@ -410,13 +422,7 @@ TEST_F(sync, to_device)
 	ASSERT_NE(NULL, picture);
 	cap.fd = open_node("vivid-000-vid-cap", cap.type);
 	ASSERT_GE(cap.fd, 0);
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "HDMI 000-0 Is Connected To",
-				    "Test Pattern Generator"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Test Pattern",
-				    "100% Color Squares"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Horizontal Movement",
-				    "No Movement"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "OSD Text Mode", "None"));
+	ASSERT_EQ(0, show_squares(cap.fd, "HDMI 000-0 Is Connected To"));
 	ASSERT_EQ(0, vivid_alloc_mmap(&cap, 2));
 	ASSERT_EQ(0, vivid_take_pictures(&cap));
 	ASSERT_EQ(SIZE, cap.size);
@@ -535,13 +541,7 @@ TEST_F(sync, unmapped_while_filled)
 	if (cap.fd == -ENODEV)
 		SKIP(return, "no instance 1 of vivid");
 	ASSERT_GE(cap.fd, 0);
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "HDMI 001-0 Is Connected To",
-				    "Test Pattern Generator"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Test Pattern",
-				    "100% Color Squares"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "Horizontal Movement",
-				    "No Movement"));
-	ASSERT_EQ(0, vivid_set_menu(cap.fd, "OSD Text Mode", "None"));
+	ASSERT_EQ(0, show_squares(cap.fd, "HDMI 001-0 Is Connected To"));
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, both, SIZE));
 	ASSERT_EQ(0, vivid_take_pictures(&cap));
 	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_READ));
