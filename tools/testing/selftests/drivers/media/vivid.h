@@ -406,7 +406,10 @@ static inline int vivid_try_buffer(struct vivid_queue *q, unsigned int index,
 /* Returns the index of the buffer, or -errno: -ETIMEDOUT after two seconds. */
 static inline int vivid_dqbuf(struct vivid_queue *q)
 {
-	struct pollfd pollfd = { .fd = q->fd, .events = POLLIN | POLLOUT };
+	struct pollfd pollfd = {
+		.fd = q->fd,
+		.events = V4L2_TYPE_IS_OUTPUT(q->type) ? POLLOUT : POLLIN,
+	};
 	struct v4l2_buffer buf = { .type = q->type, .memory = q->memory };
 	int ret;
 
