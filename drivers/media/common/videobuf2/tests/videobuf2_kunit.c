@@ -14,6 +14,7 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/jiffies.h>
+#include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -23,6 +24,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/videodev2.h>
+#include <linux/workqueue.h>
 #include <media/videobuf2-core.h>
 #include <media/videobuf2-v4l2.h>
 
@@ -82,6 +84,12 @@ struct mock {
 	int buf_prepared;
 	int prepare_error;
 	int start_error;
+
+	/* fences of devices, which are not done with the buffers */
+	bool fenced;
+	bool access_fails;
+	unsigned int num_queued;
+	unsigned int queued[2];	/* the last ones that the driver got */
 };
 
 static struct mock *to_mock(struct vb2_buffer *vb)
@@ -268,12 +276,16 @@ static int mock_queue_setup(struct vb2_queue *q, unsigned int *num_buffers,
 	return 0;
 }
 
-/* The driver reads the buffer. */
+/* The driver reads the buffer, if that is not held back. */
 static void mock_read(struct vb2_buffer *vb)
 {
 	struct mock_memory *memory;
 	unsigned int i;
 
+	if (to_mock(vb)->fenced || to_mock(vb)->access_fails) {
+		expect_access(vb, false);
+		return;
+	}
 	expect_access(vb, true);
 	for (i = 0; i < vb->num_planes; i++) {
 		memory = memory_of(vb, i);
@@ -320,13 +332,19 @@ static void mock_buf_finish(struct vb2_buffer *vb)
 	mock_read(vb);
 	/* this is the last chance to write */
 	for (i = 0; i < vb->num_planes; i++)
-		if (!vb->vb2_queue->is_output)
+		if (!vb->vb2_queue->is_output &&
+		    (vb->state == VB2_BUF_STATE_DONE ||
+		     !vb->vb2_queue->heed_fences))
 			memory_of(vb, i)->cpu++;
 	to_mock(vb)->buf_prepared--;
 }
 
 static void mock_buf_queue(struct vb2_buffer *vb)
 {
+	struct mock *mock = to_mock(vb);
+
+	KUNIT_EXPECT_FALSE(mock->test, mock->fenced);
+	mock->queued[mock->num_queued++ % ARRAY_SIZE(mock->queued)] = vb->index;
 	mock_read(vb);
 }
 
@@ -453,9 +471,13 @@ static int reqbufs(struct mock *mock, unsigned int count)
 	return vb2_reqbufs(&mock->q, &req);
 }
 
-/* A queue of @type with one buffer of @memory, that the CPU accesses or not. */
-static struct mock *mock_open_cpu(struct kunit *test, enum v4l2_buf_type type,
-				  enum v4l2_memory memory, bool cpu_access)
+/*
+ * A queue of @type with one buffer of @memory, that the CPU accesses or not, at
+ * once or when others are done.
+ */
+static struct mock *mock_open_full(struct kunit *test, enum v4l2_buf_type type,
+				   enum v4l2_memory memory, bool cpu_access,
+				   bool heed_fences)
 {
 	struct mock *mock;
 
@@ -477,12 +499,19 @@ static struct mock *mock_open_cpu(struct kunit *test, enum v4l2_buf_type type,
 	mock->q.timestamp_flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
 	mock->q.allow_cache_hints = 1;
 	mock->q.lock = &mock->lock;
+	mock->q.heed_fences = heed_fences;
 	KUNIT_ASSERT_EQ(test, 0, vb2_queue_init(&mock->q));
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, mock_close, mock));
 	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 1));
 
 	return mock;
+}
+
+static struct mock *mock_open_cpu(struct kunit *test, enum v4l2_buf_type type,
+				  enum v4l2_memory memory, bool cpu_access)
+{
+	return mock_open_full(test, type, memory, cpu_access, false);
 }
 
 static struct mock *mock_open(struct kunit *test, enum v4l2_buf_type type,
@@ -533,6 +562,7 @@ static long references(struct mock *mock, unsigned int i)
 
 /* VIDIOC_QBUF with as much of a plane as the tests need */
 struct plane {
+	u32 index;	/* of the buffer */
 	int fd;
 	u32 length;
 	u32 bytesused;
@@ -544,6 +574,7 @@ static void fill_buffer(struct mock *mock, struct v4l2_buffer *b,
 {
 	unsigned int i;
 
+	b->index = plane->index;
 	b->type = mock->q.type;
 	b->memory = mock->q.memory;
 	b->field = V4L2_FIELD_NONE;
@@ -1179,19 +1210,14 @@ static const struct dma_fence_ops mock_fence_ops = {
 
 static DEFINE_SPINLOCK(mock_fence_lock);
 
-/* Nobody waits for fences, nor is an exporter asked who may do so. */
-static void test_access_fenced(struct kunit *test)
+/* A device that uses a dma-buf until the fence is signalled. */
+static struct dma_fence *mock_fence(struct mock *mock, unsigned int i,
+				    enum dma_resv_usage usage)
 {
-	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
-					  V4L2_MEMORY_DMABUF, true);
-	struct plane plane = { };
+	struct dma_resv *resv = mock->dmabuf[i]->resv;
+	struct kunit *test = mock->test;
 	struct dma_fence *fence;
-	struct dma_resv *resv;
 	int ret;
-
-	mock_export_mappings(test, mock, SMALL, true);
-	plane.fd = mock->fd[0];
-	resv = mock->dmabuf[0]->resv;
 
 	fence = kzalloc_obj(*fence);
 	KUNIT_ASSERT_NOT_NULL(test, fence);
@@ -1200,24 +1226,317 @@ static void test_access_fenced(struct kunit *test)
 	dma_resv_lock(resv, NULL);
 	ret = dma_resv_reserve_fences(resv, 1);
 	if (!ret)
-		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_WRITE);
+		dma_resv_add_fence(resv, fence, usage);
 	dma_resv_unlock(resv);
-	KUNIT_EXPECT_EQ(test, 0, ret);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+
+	return fence;
+}
+
+/* Waits until the queue has done all that there is to do. */
+static void settle(struct mock *mock)
+{
+	do {
+		flush_delayed_work(&mock->q.fence_work);
+	} while (delayed_work_pending(&mock->q.fence_work));
+}
+
+/* The device is done, and nobody else refers to the fence after that. */
+static void mock_signal(struct mock *mock, struct dma_fence *fence)
+{
+	dma_fence_signal(fence);
+	settle(mock);
+	/* one more is that of the dma-buf */
+	KUNIT_EXPECT_LE(mock->test, kref_read(&fence->refcount), 2);
+	dma_fence_put(fence);
+}
+
+static unsigned int active(struct mock *mock)
+{
+	return atomic_read(&mock->q.owned_by_drv_count);
+}
+
+static struct mock *mock_open_fenced(struct kunit *test, u32 type)
+{
+	struct mock *mock = mock_open_full(test, type, V4L2_MEMORY_DMABUF, true,
+					   true);
+
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 2));
+	mock_export_mappings(test, mock, SMALL, true);
+	mock_export_mappings(test, mock, SMALL, false);
+
+	return mock;
+}
+
+/*
+ * If the driver does not care nobody waits, nor is an exporter asked who may do
+ * so.
+ */
+static void test_access_fenced(struct kunit *test)
+{
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct plane plane = { };
+	struct dma_fence *fence;
+
+	mock_export_mappings(test, mock, SMALL, true);
+	plane.fd = mock->fd[0];
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
 
 	mock->exported[0].fenced = true;
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
 	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	KUNIT_EXPECT_EQ(test, active(mock), 1);
 	KUNIT_EXPECT_EQ(test, mock->exported[0].begun, 0);
 	KUNIT_EXPECT_EQ(test, mock->exported[0].mappings.writers, 1);
 	cancel(test, mock);
 	KUNIT_EXPECT_EQ(test, mock->exported[0].mappings.writers, 0);
 
-	dma_fence_signal(fence);
-	dma_fence_put(fence);
+	mock_signal(mock, fence);
 	mock->exported[0].fenced = false;
 	mock->exported[0].ended = 0;
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
 	KUNIT_EXPECT_EQ(test, mock->exported[0].begun, 1);
+	cancel(test, mock);
+}
+
+/* QBUF returns, and the driver gets the buffer when the device is done. */
+static void test_fenced(struct kunit *test)
+{
+	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { .fd = mock->fd[0] };
+	enum dma_resv_usage usage[] = {
+		DMA_RESV_USAGE_KERNEL, DMA_RESV_USAGE_WRITE,
+		DMA_RESV_USAGE_READ,
+	};
+	struct dma_fence *fence;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(usage); i++) {
+		fence = mock_fence(mock, 0, usage[i]);
+		mock->fenced = true;
+		/* before STREAMON, and after it */
+		if (i)
+			KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+		settle(mock);
+		KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_QUEUED);
+		KUNIT_EXPECT_EQ(test, active(mock), 0);
+		expect_access(vb, false);
+
+		/* somebody uses the queue in that very moment */
+		mock->exported[0].device = i;
+		mutex_lock(&mock->lock);
+		mock->fenced = false;
+		dma_fence_signal(fence);
+		KUNIT_EXPECT_EQ(test, active(mock), 0);
+		mutex_unlock(&mock->lock);
+		mock_signal(mock, fence);
+		KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_ACTIVE);
+		expect_access(vb, true);
+
+		mock_return(&mock->q, VB2_BUF_STATE_DONE);
+		KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
+		expect_access(vb, false);
+		cancel(test, mock);
+	}
+}
+
+/* Buffers stay in the order in which they were queued. */
+static void test_fenced_order(struct kunit *test)
+{
+	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE);
+	struct plane plane[2] = {
+		{ .fd = mock->fd[0] }, { .index = 1, .fd = mock->fd[1] },
+	};
+	struct dma_fence *fence[3] = { };
+	int i;
+
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	/* with a fence for each, and with none for the second */
+	for (i = 0; i < 2; i++) {
+		fence[0] = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+		if (!i)
+			fence[1] = mock_fence(mock, 1, DMA_RESV_USAGE_WRITE);
+		mock->fenced = true;
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane[0]));
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane[1]));
+		settle(mock);
+		KUNIT_EXPECT_EQ(test, active(mock), 0);
+
+		if (!i)
+			mock_signal(mock, fence[1]);
+		KUNIT_EXPECT_EQ(test, active(mock), 0);
+
+		/* one that comes while the buffer is held back counts, too */
+		fence[2] = mock_fence(mock, 0, DMA_RESV_USAGE_READ);
+		mock_signal(mock, fence[0]);
+		KUNIT_EXPECT_EQ(test, active(mock), 0);
+		mock->fenced = false;
+		mock_signal(mock, fence[2]);
+		KUNIT_EXPECT_EQ(test, active(mock), 2);
+		KUNIT_EXPECT_EQ(test, mock->num_queued, 2);
+		KUNIT_EXPECT_EQ(test, mock->queued[0], 0);
+		KUNIT_EXPECT_EQ(test, mock->queued[1], 1);
+		mock->num_queued = 0;
+		cancel(test, mock);
+		KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	}
+	cancel(test, mock);
+}
+
+/* All planes have to be ready, and an error is as good as any other end. */
+static void test_fenced_planes(struct kunit *test)
+{
+	struct mock *mock =
+		mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE);
+	struct plane plane[2] = {
+		{ .fd = mock->fd[0] }, { .fd = mock->fd[1] },
+	};
+	struct dma_fence *fence[2];
+
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	fence[0] = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	fence[1] = mock_fence(mock, 1, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
+	mock_signal(mock, fence[0]);
+	KUNIT_EXPECT_EQ(test, active(mock), 0);
+	mock->fenced = false;
+	dma_fence_set_error(fence[1], -EIO);
+	mock_signal(mock, fence[1]);
+	KUNIT_EXPECT_EQ(test, active(mock), 1);
+	cancel(test, mock);
+}
+
+/* Others may read what the driver only reads. */
+static void test_fenced_output(struct kunit *test)
+{
+	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_OUTPUT);
+	struct plane plane = { .fd = mock->fd[0] };
+	struct dma_fence *fence;
+
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_READ);
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, active(mock), 1);
+	cancel(test, mock);
+	mock_signal(mock, fence);
+}
+
+/* A fence that does not signal keeps nobody from taking the buffer back. */
+static void test_fenced_cancelled(struct kunit *test)
+{
+	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE);
+	struct plane plane = { .fd = mock->fd[0] };
+	struct dma_fence *fence;
+	int i;
+
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	for (i = 0; i < 1000; i++) {
+		KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+		KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+		cancel(test, mock);
+		/* that of the test and that of the dma-buf */
+		KUNIT_EXPECT_EQ(test, kref_read(&fence->refcount), 2);
+	}
+
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, -EBUSY, remove_bufs(mock, 1));
+	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 0));
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_EQ(test, kref_read(&fence->refcount), 2);
+
+	/* what was prepared before there was a fence begins anew */
+	mock_signal(mock, fence);
+	mock->fenced = false;
+	KUNIT_ASSERT_EQ(test, 0, reqbufs(mock, 1));
+	KUNIT_EXPECT_EQ(test, 0, prepare_buf(mock, &plane));
+	expect_access(vb2_get_buffer(&mock->q, 0), true);
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	expect_access(vb2_get_buffer(&mock->q, 0), false);
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	mock->fenced = false;
+	mock_signal(mock, fence);
+	expect_access(vb2_get_buffer(&mock->q, 0), true);
+	cancel(test, mock);
+
+	/* nor does one that signals while the lock is held */
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	mutex_lock(&mock->lock);
+	dma_fence_signal(fence);
+	KUNIT_EXPECT_EQ(test, 0, vb2_streamoff(&mock->q, mock->q.type));
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&mock->q.fence_work));
+	mutex_unlock(&mock->lock);
+	mock_signal(mock, fence);
+
+	/* this one is closed as it is */
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	dma_fence_put(fence);
+}
+
+/* What fails when the device is done is told by DQBUF, or by the queue. */
+static void test_fenced_fails(struct kunit *test)
+{
+	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	struct plane plane = { .fd = mock->fd[0] };
+	struct dma_fence *fence;
+
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	mock->exported[0].begin_error = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	mock->fenced = false;
+	mock->access_fails = true;
+	mock_signal(mock, fence);
+	KUNIT_EXPECT_EQ(test, active(mock), 1);
+	mock_return(&mock->q, VB2_BUF_STATE_DONE);
+	KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_ERROR);
+	KUNIT_EXPECT_EQ(test, 0, dqbuf(mock));
+	mock->access_fails = false;
+	mock->exported[0].begin_error = 0;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	mock_return(&mock->q, VB2_BUF_STATE_DONE);
+	KUNIT_EXPECT_EQ(test, vb->state, VB2_BUF_STATE_DONE);
+	cancel(test, mock);
+
+	/* streaming starts when there are enough buffers that are ready */
+	mock->q.min_queued_buffers = 1;
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	settle(mock);
+	KUNIT_EXPECT_FALSE(test, mock->q.start_streaming_called);
+	mock->fenced = false;
+	mock_signal(mock, fence);
+	KUNIT_EXPECT_TRUE(test, mock->q.start_streaming_called);
+	KUNIT_EXPECT_EQ(test, active(mock), 1);
+	cancel(test, mock);
+
+	KUNIT_EXPECT_EQ(test, 0, streamon(mock));
+	fence = mock_fence(mock, 0, DMA_RESV_USAGE_WRITE);
+	mock->fenced = true;
+	mock->start_error = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	mock->fenced = false;
+	mock_signal(mock, fence);
+	plane.index = 1;
+	KUNIT_EXPECT_EQ(test, -EIO, qbuf(mock, &plane));
+	mock->start_error = 0;
 	cancel(test, mock);
 }
 
@@ -1418,6 +1737,12 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_access_planes),
 	KUNIT_CASE(test_access_default),
 	KUNIT_CASE(test_access_fenced),
+	KUNIT_CASE(test_fenced),
+	KUNIT_CASE(test_fenced_order),
+	KUNIT_CASE(test_fenced_planes),
+	KUNIT_CASE(test_fenced_output),
+	KUNIT_CASE(test_fenced_cancelled),
+	KUNIT_CASE(test_fenced_fails),
 	KUNIT_CASE(test_hold_remove),
 	KUNIT_CASE(test_hold_import),
 	KUNIT_CASE(test_hold_userptr),

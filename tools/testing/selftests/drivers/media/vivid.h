@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -81,6 +82,56 @@ static inline int vivid_open(const char *name)
 	closedir(dir);
 
 	return fd;
+}
+
+/* Whether a node has the API with one plane for each buffer */
+static inline bool vivid_is_single_planar(int fd)
+{
+	struct v4l2_capability cap = { };
+
+	return !v4l2_ioctl(fd, VIDIOC_QUERYCAP, &cap) &&
+	       cap.device_caps & (V4L2_CAP_VIDEO_CAPTURE |
+				  V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_M2M);
+}
+
+/*
+ * Opens a node ("vid-cap", "meta-out", ...) of the first instance that has the
+ * allocator, and its video with the single-planar API, or returns -errno.
+ */
+static inline int vivid_open_allocator(unsigned int allocator, const char *node)
+{
+	const char *dir = strchr(node, '-') + 1;
+	char text[512] = "", name[32], *next = text;
+	int instance, fd = -ENODEV;
+	FILE *file;
+
+	file = fopen("/sys/module/vivid/parameters/allocators", "r");
+	if (!file)
+		return fd;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+
+	for (instance = 0; fd < 0 && *next; instance++) {
+		if (strtoul(next, &next, 10) == allocator) {
+			snprintf(name, sizeof(name), "vivid-%03d-vid-%s",
+				 instance, dir);
+			fd = vivid_open(name);
+			if (fd >= 0 && !vivid_is_single_planar(fd)) {
+				close(fd);
+				fd = -ENODEV;
+			}
+			snprintf(name, sizeof(name), "vivid-%03d-%s",
+				 instance, node);
+		}
+		if (*next++ != ',')
+			break;
+	}
+	if (fd < 0)
+		return fd;
+	close(fd);
+
+	return vivid_open(name);
 }
 
 /* Opens the media device that the node @video belongs to. */

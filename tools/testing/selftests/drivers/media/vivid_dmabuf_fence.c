@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether drivers that access their buffers with the CPU leave the fences of
- * imported dma-bufs alone, as V4L2 has no way to tell user space of a wait.
+ * Whether drivers that access their buffers with the CPU get imported dma-bufs
+ * only when their fences have signalled, and nobody is kept waiting for that.
  *
- * Some of the buffers have a fence that is never signaled. They are queued and
- * filled all the same, and whatever ends that returns. What does not is ended
- * with the test, after its time: the fence belongs to a process that ends, too.
+ * A fence holds back the buffer, and those that are queued behind it, but not
+ * the caller. So whatever ends the streaming returns although a fence never
+ * signals. What does not is ended with the test, after its time: the fences
+ * belong to a process that ends, too.
+ *
+ * That something has not happened shows when something else has: a frame of a
+ * queue that the same thread of the driver serves. What a driver accesses too
+ * early shows in the data: it is written while the buffer is held back, as the
+ * device does that the fence is of.
  *
  * Needs root, debugfs and sw_sync. The first instance of vivid that has the
  * allocator and the single-planar API is the one that is tested:
@@ -17,32 +23,25 @@
 #include <linux/media-bus-format.h>
 #include <linux/v4l2-subdev.h>
 #include <pthread.h>
-#include <signal.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "../../kselftest_harness.h"
-#include "dmabuf_exporters.h"
+#include "dmabuf_fence.h"
 #include "vivid.h"
 
-#define SW_SYNC		"/sys/kernel/debug/sync/sw_sync"
-#define ALLOCATORS	"/sys/module/vivid/parameters/allocators"
-
-#define VIMC_SENSOR	"Sensor B"
-#define VIMC_NODE	"Raw Capture 1"
-
-struct sw_sync_create_fence_data {
-	uint32_t value;
-	char name[32];
-	int32_t fence;
-};
-
-#define SW_SYNC_IOC_CREATE_FENCE \
-	_IOWR('W', 0, struct sw_sync_create_fence_data)
-
 /* One chunk of the system heap: with a hole in it dma-contig refuses it. */
+#define CHUNK		65536
+
+/* An output of vivid that fills such a chunk, with 32 bits per pixel */
 #define SIDE		128
+
+/* A webcam of vivid, the one kind of input with metadata: 8 bits per pixel */
+#define WEBCAM_WIDTH	320
+#define WEBCAM_HEIGHT	180
+#define WEBCAM_RATE	60
 
 /* The one format that all of vimc agrees on from the beginning */
 #define VIMC_WIDTH	640
@@ -50,15 +49,55 @@ struct sw_sync_create_fence_data {
 
 #define ROUNDS		200
 
-/* An output of vivid keeps the last buffer, so the idle one comes last. */
-enum { WRITTEN, READ, IDLE, COUNT };
+static void clear_nonblock(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+}
+
+static int queue_buffers(struct vivid_queue *q, const int *order, int count)
+{
+	int i, ret;
+
+	for (i = 0; i < count; i++) {
+		ret = vivid_qbuf(q, order[i]);
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
+/* An output of vivid keeps the last buffer, so an idle one comes last. */
+enum { WRITTEN, READ, IDLE, LAST, COUNT };
 
 enum { VMALLOC, DMA_CONTIG, DMA_SG, VIMC };
+
+static const int all[] = { WRITTEN, READ, IDLE, LAST };
+
+static int queue_all(struct vivid_queue *q)
+{
+	return queue_buffers(q, all, COUNT);
+}
+
+/* Of buffers in this order all come that do come, one after the other. */
+static void expect_frames(struct __test_metadata *_metadata,
+			  struct vivid_queue *q, const int *order, int count)
+{
+	int i;
+
+	if (V4L2_TYPE_IS_OUTPUT(q->type))
+		count--;
+	for (i = 0; i < count; i++) {
+		ASSERT_EQ(order[i], dequeue(q));
+		if (!V4L2_TYPE_IS_OUTPUT(q->type))
+			EXPECT_FALSE(is_poison(q->mem[order[i]], q->size));
+	}
+}
 
 FIXTURE(fence)
 {
 	struct vivid_queue q;
-	pid_t device;
+	struct device device;
 };
 
 FIXTURE_VARIANT(fence)
@@ -71,37 +110,25 @@ FIXTURE_VARIANT(fence)
 FIXTURE_VARIANT_ADD(fence, vmalloc_capture) {
 	.allocator = VMALLOC,
 	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-	.size = SIDE * SIDE * 4,
+	.size = CHUNK,
 };
 
 FIXTURE_VARIANT_ADD(fence, vmalloc_output) {
 	.allocator = VMALLOC,
 	.type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
-	.size = SIDE * SIDE * 4,
-};
-
-FIXTURE_VARIANT_ADD(fence, dma_contig_capture) {
-	.allocator = DMA_CONTIG,
-	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-	.size = SIDE * SIDE * 4,
+	.size = CHUNK,
 };
 
 FIXTURE_VARIANT_ADD(fence, dma_contig_output) {
 	.allocator = DMA_CONTIG,
 	.type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
-	.size = SIDE * SIDE * 4,
+	.size = CHUNK,
 };
 
 FIXTURE_VARIANT_ADD(fence, dma_sg_capture) {
 	.allocator = DMA_SG,
 	.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-	.size = SIDE * SIDE * 4,
-};
-
-FIXTURE_VARIANT_ADD(fence, dma_sg_output) {
-	.allocator = DMA_SG,
-	.type = V4L2_BUF_TYPE_VIDEO_OUTPUT,
-	.size = SIDE * SIDE * 4,
+	.size = CHUNK,
 };
 
 FIXTURE_VARIANT_ADD(fence, vimc) {
@@ -110,139 +137,46 @@ FIXTURE_VARIANT_ADD(fence, vimc) {
 	.size = VIMC_WIDTH * VIMC_HEIGHT,
 };
 
-/* A device that is about to write to one dma-buf and to read another one */
-static int attach_fence(const int *dmabuf)
+static int open_webcam(struct vivid_queue *q)
 {
-	struct sw_sync_create_fence_data fence = { .value = 1 };
-	struct dma_buf_import_sync_file import = { };
-	int timeline, ret;
+	int ret;
 
-	timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
-	if (timeline < 0)
-		return -errno;
-
-	ret = v4l2_ioctl(timeline, SW_SYNC_IOC_CREATE_FENCE, &fence);
-	if (ret)
-		return ret;
-
-	import.fd = fence.fence;
-	import.flags = DMA_BUF_SYNC_WRITE;
-	ret = v4l2_ioctl(dmabuf[WRITTEN], DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-			 &import);
-	if (ret)
-		return ret;
-
-	import.flags = DMA_BUF_SYNC_READ;
-
-	return v4l2_ioctl(dmabuf[READ], DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
-			  &import);
-}
-
-/*
- * Such a device, in a process of its own: the fence stays until that ends, and
- * if the test hangs it is killed together with it. Returns its pid, or -errno.
- */
-static pid_t start_device(const int *dmabuf)
-{
-	int fds[2], ret = -EIO;
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC))
-		return -errno;
-
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		ret = attach_fence(dmabuf);
-		if (write(fds[1], &ret, sizeof(ret)) != sizeof(ret) || ret)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-
-	close(fds[1]);
-	if (read(fds[0], &ret, sizeof(ret)) != sizeof(ret))
-		ret = -EIO;
-	close(fds[0]);
+	ret = vivid_set_input(q->fd, "Webcam");
 	if (!ret)
-		return pid;
-	waitpid(pid, NULL, 0);
+		ret = vivid_set_pix(q, V4L2_PIX_FMT_GREY, WEBCAM_WIDTH,
+				    WEBCAM_HEIGHT);
 
-	return ret;
+	return ret ? ret : vivid_set_rate(q->fd, WEBCAM_RATE);
 }
 
-static bool is_pending(int dmabuf)
+static int open_node(const struct vivid_queue *q, unsigned int allocator)
 {
-	struct pollfd pollfd = { .fd = dmabuf, .events = POLLOUT };
+	bool output = V4L2_TYPE_IS_OUTPUT(q->type);
 
-	return !poll(&pollfd, 1, 0);
-}
-
-static bool are_pending(const struct vivid_queue *q)
-{
-	return is_pending(q->dmabuf[WRITTEN]) && is_pending(q->dmabuf[READ]);
-}
-
-static bool is_single_planar(int fd)
-{
-	struct v4l2_capability cap = { };
-
-	return !v4l2_ioctl(fd, VIDIOC_QUERYCAP, &cap) &&
-	       cap.device_caps & (V4L2_CAP_VIDEO_CAPTURE |
-				  V4L2_CAP_VIDEO_OUTPUT);
-}
-
-/* Opens the node of the first instance that fits, or returns -errno. */
-static int open_allocator(unsigned int allocator, enum v4l2_buf_type type)
-{
-	const char *node = type == V4L2_BUF_TYPE_VIDEO_CAPTURE ? "cap" : "out";
-	char text[512] = "", name[32], *next = text;
-	int instance, fd = -ENODEV;
-	FILE *file;
-
-	file = fopen(ALLOCATORS, "r");
-	if (!file)
-		return fd;
-	if (!fgets(text, sizeof(text), file))
-		text[0] = '\0';
-	fclose(file);
-
-	for (instance = 0; fd < 0 && *next; instance++) {
-		if (strtoul(next, &next, 10) == allocator) {
-			snprintf(name, sizeof(name), "vivid-%03d-vid-%s",
-				 instance, node);
-			fd = vivid_open(name);
-			if (fd >= 0 && !is_single_planar(fd)) {
-				close(fd);
-				fd = -ENODEV;
-			}
-		}
-		if (*next++ != ',')
-			break;
-	}
-
-	return fd;
+	return vivid_open_allocator(allocator, output ? "vid-out" : "vid-cap");
 }
 
 static int open_vivid(struct vivid_queue *q, unsigned int allocator)
 {
+	bool output = V4L2_TYPE_IS_OUTPUT(q->type);
 	int ret;
 
-	q->fd = open_allocator(allocator, q->type);
+	q->fd = open_node(q, allocator);
 	if (q->fd < 0)
 		return q->fd;
+	if (!output)
+		return open_webcam(q);
 
-	if (q->type == V4L2_BUF_TYPE_VIDEO_CAPTURE)
-		ret = vivid_set_input(q->fd, "HDMI");
-	else
-		ret = vivid_set_output(q->fd, "HDMI");
+	ret = vivid_set_output(q->fd, "HDMI");
 	if (!ret)
 		ret = vivid_set_timings(q->fd);
 
 	return ret ? ret : vivid_set_format(q->fd, q->type, SIDE, SIDE);
 }
 
-static int open_vimc(struct vivid_queue *q)
+/* There are two of them, and each has its own sensor. */
+static int open_vimc(struct vivid_queue *q, const char *sensor,
+		     const char *node)
 {
 	struct v4l2_subdev_format format = {
 		.which = V4L2_SUBDEV_FORMAT_ACTIVE,
@@ -256,11 +190,11 @@ static int open_vimc(struct vivid_queue *q)
 	};
 	int fd, ret;
 
-	q->fd = vivid_open(VIMC_NODE);
+	q->fd = vivid_open(node);
 	if (q->fd < 0)
 		return q->fd;
 
-	fd = vivid_open(VIMC_SENSOR);
+	fd = vivid_open(sensor);
 	if (fd < 0)
 		return fd;
 	ret = v4l2_ioctl(fd, VIDIOC_SUBDEV_S_FMT, &format);
@@ -273,60 +207,117 @@ static int open_vimc(struct vivid_queue *q)
 /* Opens the node as q->fd, whose other members stay. */
 static int open_queue(struct vivid_queue *q, unsigned int allocator)
 {
-	return allocator == VIMC ? open_vimc(q) : open_vivid(q, allocator);
+	return allocator == VIMC ? open_vimc(q, "Sensor B", "Raw Capture 1") :
+				   open_vivid(q, allocator);
+}
+
+/* Metadata for an output sets controls of the input: to what they are. */
+static int fill_metadata(struct vivid_queue *q, unsigned int allocator)
+{
+	static const uint32_t ids[] = {
+		V4L2_CID_BRIGHTNESS, V4L2_CID_CONTRAST, V4L2_CID_SATURATION,
+		V4L2_CID_HUE,
+	};
+	struct v4l2_control ctrl = { };
+	unsigned int i, j;
+	uint16_t *mem;
+	int fd, ret = 0;
+
+	fd = vivid_open_allocator(allocator, "vid-cap");
+	if (fd < 0)
+		return fd;
+	for (i = 0; !ret && i < 4; i++) {
+		ctrl.id = ids[i];
+		ret = v4l2_ioctl(fd, VIDIOC_G_CTRL, &ctrl);
+		for (j = 0; j < q->count; j++) {
+			mem = q->mem[j];
+			mem[i] = ctrl.value;
+		}
+	}
+	close(fd);
+
+	return ret;
+}
+
+/*
+ * Waits until the driver would have come to a buffer that it has since before
+ * this call: the thread of vivid that serves the queue serves its metadata,
+ * too, and a second frame of that comes after a whole turn for video. With vimc
+ * it is the other camera, as fast as this one, so what is wrong may not show.
+ */
+static int wait_for_driver(const struct vivid_queue *q, unsigned int allocator)
+{
+	static const int both[] = { 0, 1 };
+	bool output = V4L2_TYPE_IS_OUTPUT(q->type);
+	struct vivid_queue other = { .type = q->type };
+	unsigned int i;
+	int ret = 0;
+
+	if (allocator == VIMC) {
+		ret = open_vimc(&other, "Sensor A", "Raw Capture 0");
+	} else {
+		other.type = output ? V4L2_BUF_TYPE_META_OUTPUT :
+				      V4L2_BUF_TYPE_META_CAPTURE;
+		other.fd = vivid_open_allocator(allocator, output ?
+						"meta-out" : "meta-cap");
+	}
+	if (other.fd < 0)
+		return other.fd;
+
+	if (!ret)
+		ret = vivid_alloc_mmap(&other, 2);
+	if (!ret && output)
+		ret = fill_metadata(&other, allocator);
+	for (i = 0; !ret && i < 2; i++)
+		ret = vivid_qbuf_len(&other, both[i], other.size,
+				     output ? other.size : 0);
+	if (!ret)
+		ret = vivid_streamon(&other);
+	for (i = 0; !ret && i < 2; i++)
+		ret = dequeue(&other) == both[i] ? 0 : -EIO;
+	for (i = 0; i < other.count; i++)
+		munmap(other.mem[i], other.size);
+	close(other.fd);
+
+	return ret;
 }
 
 static int prepare(struct vivid_queue *q, unsigned int index)
 {
-	bool output = q->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
 	struct v4l2_buffer buf = {
 		.index = index,
 		.type = q->type,
 		.memory = q->memory,
 		.field = V4L2_FIELD_NONE,
 		.length = q->size,
-		.bytesused = output ? q->size : 0,
+		.bytesused = V4L2_TYPE_IS_OUTPUT(q->type) ? q->size : 0,
 		.m.fd = q->dmabuf[index],
 	};
 
 	return v4l2_ioctl(q->fd, VIDIOC_PREPARE_BUF, &buf);
 }
 
-static int queue_all(struct vivid_queue *q)
+/* Streams with what is imported and waits for a frame that does not come. */
+static int stream(struct vivid_queue *q, unsigned int allocator, int fd)
 {
-	int i, ret;
-
-	for (i = 0; i < COUNT; i++) {
-		ret = vivid_qbuf(q, i);
-		if (ret)
-			return ret;
-	}
-
-	return 0;
-}
-
-/* Streams with what is imported, without an end, and tells of each frame. */
-static int stream(struct vivid_queue *q, unsigned int allocator, int tell)
-{
-	int i, ret;
+	int ret;
 
 	ret = open_queue(q, allocator);
-	if (!ret)
-		ret = vivid_reqbufs(q, COUNT);
+	if (ret)
+		return ret;
+	clear_nonblock(q->fd);
+	ret = vivid_reqbufs(q, COUNT);
 	if (!ret)
 		ret = queue_all(q);
 	if (!ret)
 		ret = vivid_streamon(q);
-	while (!ret) {
-		i = vivid_dqbuf(q);
-		if (i < 0)
-			return i;
-		if (write(tell, "", 1) != 1)
-			return -errno;
-		ret = vivid_qbuf(q, i);
-	}
+	if (ret)
+		return ret;
+	if (write(fd, "", 1) != 1)
+		return -errno;
+	ret = take(q);
 
-	return ret;
+	return ret < 0 ? ret : -EEXIST;
 }
 
 /* Streams with buffers of the device. */
@@ -343,20 +334,9 @@ static int stream_own(struct vivid_queue *q, unsigned int allocator)
 		ret = vivid_streamon(q);
 	if (ret)
 		return ret;
-	ret = vivid_dqbuf(q);
+	ret = dequeue(q);
 
 	return ret < 0 ? ret : vivid_streamoff(q);
-}
-
-/* What a process returned, or -ECANCELED if it was killed */
-static int finish(pid_t pid)
-{
-	int status;
-
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -errno;
-
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
 }
 
 /* Whether another process has the device for itself, 0 or -errno */
@@ -397,50 +377,37 @@ static int use_shared(const struct vivid_queue *q, unsigned int allocator)
 {
 	struct v4l2_format format = { .type = q->type };
 	struct v4l2_capability cap = { };
-	int fd, i, ret;
+	struct vivid_queue other = *q;
+	int i, ret = 0;
+	void *mem;
 
 	/* a file of its own, without what open_queue() sets */
 	if (allocator == VIMC)
-		fd = vivid_open(VIMC_NODE);
+		other.fd = vivid_open("Raw Capture 1");
 	else
-		fd = open_allocator(allocator, q->type);
-	if (fd < 0)
-		return fd;
+		other.fd = open_node(q, allocator);
+	if (other.fd < 0)
+		return other.fd;
 
-	for (i = 0, ret = 0; !ret && i < ROUNDS; i++) {
-		ret = v4l2_ioctl(fd, VIDIOC_QUERYCAP, &cap);
+	for (i = 0; !ret && i < ROUNDS; i++) {
+		ret = v4l2_ioctl(other.fd, VIDIOC_QUERYCAP, &cap);
 		if (!ret)
-			ret = v4l2_ioctl(fd, VIDIOC_G_FMT, &format);
+			ret = v4l2_ioctl(other.fd, VIDIOC_G_FMT, &format);
 		/* vimc has its controls elsewhere */
 		if (!ret && allocator != VIMC)
-			ret = set_control(fd);
+			ret = set_control(other.fd);
+		if (!ret && buffer_state(&other, WRITTEN) < 0)
+			ret = -EIO;
+		if (poll_queue(&other, 0) < 0)
+			ret = -errno;
+		/* refused, as the buffers are dma-bufs */
+		mem = mmap(NULL, q->size, PROT_READ, MAP_SHARED, other.fd, 0);
+		if (mem != MAP_FAILED)
+			ret = -EEXIST;
 	}
-	close(fd);
+	close(other.fd);
 
 	return ret;
-}
-
-/* New dma-bufs, with bytes that no picture has */
-static int alloc_dmabufs(struct vivid_queue *q)
-{
-	void *mem;
-	int i, ret;
-
-	for (i = 0; i < COUNT; i++) {
-		q->dmabuf[i] = system_heap_alloc(q->size);
-		if (q->dmabuf[i] < 0)
-			return q->dmabuf[i];
-		mem = mmap(NULL, q->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   q->dmabuf[i], 0);
-		if (mem == MAP_FAILED)
-			return -errno;
-		q->mem[i] = mem;
-		ret = vivid_poison(q, i);
-		if (ret)
-			return ret;
-	}
-
-	return 0;
 }
 
 /* allocators=2 means vmalloc to older kernels, which makes no attachment. */
@@ -455,7 +422,7 @@ static bool is_attached_for_dma(struct vivid_queue *q)
 	return !vivid_streamoff(q) && n > cpu_only;
 }
 
-/* The process with the fence is not to have the node open. */
+/* The process with the fences is not to have the node open. */
 FIXTURE_SETUP(fence)
 {
 	struct vivid_queue *q = &self->q;
@@ -469,13 +436,15 @@ FIXTURE_SETUP(fence)
 	if (access(SW_SYNC, R_OK | W_OK))
 		SKIP(return, "no sw_sync");
 
-	ret = alloc_dmabufs(q);
+	ret = alloc_dmabufs(q, COUNT);
 	if (ret == -ENODEV)
 		SKIP(return, "no system heap");
 	ASSERT_EQ(0, ret);
-	self->device = start_device(q->dmabuf);
-	ASSERT_GT(self->device, 0);
-	ASSERT_TRUE(are_pending(q));
+	ASSERT_EQ(0, start_device(&self->device));
+	ASSERT_EQ(0, attach_writer(&self->device, FIRST, q->dmabuf[WRITTEN]));
+	ASSERT_EQ(0, attach_reader(&self->device, FIRST, q->dmabuf[READ]));
+	ASSERT_TRUE(is_pending(q->dmabuf[WRITTEN]));
+	ASSERT_TRUE(is_pending(q->dmabuf[READ]));
 	ASSERT_FALSE(is_pending(q->dmabuf[IDLE]));
 
 	ret = open_queue(q, variant->allocator);
@@ -489,52 +458,203 @@ FIXTURE_SETUP(fence)
 		SKIP(return, "vivid does not know allocators=2");
 }
 
-/* All that has been done with the fence pending. */
+/* All that has been done with the fences pending, if the test says nothing. */
 FIXTURE_TEARDOWN(fence)
 {
 	struct vivid_queue *q = &self->q;
 
 	if (q->fd >= 0)
 		close(q->fd);
-	if (self->device <= 0)
+	if (self->device.pid <= 0)
 		return;
-	EXPECT_TRUE(are_pending(q));
-	kill(self->device, SIGKILL);
-	EXPECT_EQ(-ECANCELED, finish(self->device));
+	if (!self->device.signalled) {
+		EXPECT_TRUE(is_pending(q->dmabuf[WRITTEN]));
+		EXPECT_TRUE(is_pending(q->dmabuf[READ]));
+	}
+	EXPECT_EQ(-ECANCELED, stop_device(&self->device));
 	EXPECT_FALSE(is_pending(q->dmabuf[WRITTEN]));
 	EXPECT_FALSE(is_pending(q->dmabuf[READ]));
 }
 
-static bool is_poison(const uint8_t *mem, size_t size)
-{
-	return mem[0] == POISON && !memcmp(mem, mem + 1, size - 1);
-}
-
-/* Buffers are filled, or shown, whatever a device is about to do with them. */
-TEST_F_TIMEOUT(fence, frames, 30)
+/* Nothing is filled, not even what is idle, until the fences have signalled. */
+TEST_F_TIMEOUT(fence, frames, 60)
 {
 	struct vivid_queue *q = &self->q;
 	int i;
 
 	ASSERT_EQ(0, queue_all(q));
 	ASSERT_EQ(0, vivid_streamon(q));
-	for (i = WRITTEN; i <= READ; i++) {
-		ASSERT_EQ(i, vivid_dqbuf(q));
-		if (q->type == V4L2_BUF_TYPE_VIDEO_CAPTURE)
-			EXPECT_FALSE(is_poison(q->mem[i], q->size));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < COUNT; i++) {
+		EXPECT_TRUE(is_poison(q->mem[i], q->size));
+		expect_held(_metadata, q, i);
 	}
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	expect_frames(_metadata, q, all, COUNT);
+	EXPECT_EQ(0, vivid_streamoff(q));
+	for (i = 0; i < COUNT; i++)
+		EXPECT_EQ(0, buffer_state(q, i));
+}
+
+/* Fences that signal in the wrong order do not change that of the buffers. */
+TEST_F_TIMEOUT(fence, order, 60)
+{
+	static const int order[] = { WRITTEN, IDLE, LAST };
+	struct vivid_queue *q = &self->q;
+	int i;
+
+	ASSERT_EQ(0, attach_writer(&self->device, SECOND, q->dmabuf[IDLE]));
+	ASSERT_EQ(0, attach_writer(&self->device, THIRD, q->dmabuf[LAST]));
+	ASSERT_EQ(0, queue_buffers(q, order, 3));
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, signal_fences(&self->device, THIRD));
+	ASSERT_EQ(0, signal_fences(&self->device, SECOND));
+	ASSERT_FALSE(is_pending(q->dmabuf[IDLE]));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < 3; i++)
+		expect_held(_metadata, q, order[i]);
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	expect_frames(_metadata, q, order, 3);
 	EXPECT_EQ(0, vivid_streamoff(q));
 }
 
-TEST_F_TIMEOUT(fence, prepare_buf, 30)
+/* A device that fails is done with the buffer, too. */
+TEST_F_TIMEOUT(fence, error, 60)
+{
+	struct vivid_queue *q = &self->q;
+
+	ASSERT_EQ(0, queue_all(q));
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	expect_held(_metadata, q, WRITTEN);
+	ASSERT_EQ(0, tell(&self->device, FAIL, FIRST, -1, 0));
+	expect_frames(_metadata, q, all, COUNT);
+	EXPECT_EQ(0, vivid_streamoff(q));
+}
+
+/* What is prepared while fences are pending waits for them when queued. */
+TEST_F_TIMEOUT(fence, prepare_buf, 60)
 {
 	struct vivid_queue *q = &self->q;
 	int i;
 
-	for (i = WRITTEN; i <= READ; i++)
+	for (i = 0; i < COUNT; i++) {
 		ASSERT_EQ(0, prepare(q, i));
+		EXPECT_EQ(V4L2_BUF_FLAG_PREPARED, buffer_state(q, i));
+	}
 	ASSERT_EQ(0, queue_all(q));
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < COUNT; i++)
+		expect_held(_metadata, q, i);
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	expect_frames(_metadata, q, all, COUNT);
 	EXPECT_EQ(0, vivid_streamoff(q));
+}
+
+TEST_F_TIMEOUT(fence, streamon_first, 60)
+{
+	struct vivid_queue *q = &self->q;
+	int i;
+
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, queue_all(q));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < COUNT; i++)
+		expect_held(_metadata, q, i);
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	expect_frames(_metadata, q, all, COUNT);
+	EXPECT_EQ(0, vivid_streamoff(q));
+}
+
+/* What a buffer waits for may come when it waits already. */
+TEST_F_TIMEOUT(fence, added, 60)
+{
+	static const int order[] = { WRITTEN, LAST };
+	struct vivid_queue *q = &self->q;
+
+	ASSERT_EQ(0, queue_buffers(q, order, 2));
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, attach_writer(&self->device, SECOND, q->dmabuf[WRITTEN]));
+	ASSERT_EQ(0, attach_writer(&self->device, THIRD, q->dmabuf[LAST]));
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	expect_held(_metadata, q, WRITTEN);
+	ASSERT_EQ(0, signal_fences(&self->device, SECOND));
+	if (variant->type == V4L2_BUF_TYPE_VIDEO_CAPTURE)
+		expect_frames(_metadata, q, order, 1);
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	expect_held(_metadata, q, LAST);
+	ASSERT_EQ(0, signal_fences(&self->device, THIRD));
+	if (variant->type == V4L2_BUF_TYPE_VIDEO_CAPTURE)
+		expect_frames(_metadata, q, order + 1, 1);
+	else
+		expect_frames(_metadata, q, order, 2);
+	EXPECT_EQ(0, vivid_streamoff(q));
+}
+
+/* A thread that waits in DQBUF */
+struct taker {
+	struct vivid_queue *q;
+	pid_t tid;
+	int ret;
+};
+
+static void *take_one(void *arg)
+{
+	struct taker *taker = arg;
+
+	__atomic_store_n(&taker->tid, gettid(), __ATOMIC_RELEASE);
+	taker->ret = take(taker->q);
+
+	return NULL;
+}
+
+/* Waits until the thread sleeps: after it has a number, in DQBUF only. */
+static bool wait_for_taker(struct taker *taker)
+{
+	char path[64], state = '\0';
+	FILE *file;
+	pid_t tid;
+
+	do {
+		sched_yield();
+		tid = __atomic_load_n(&taker->tid, __ATOMIC_ACQUIRE);
+		if (!tid)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+		file = fopen(path, "r");
+		if (!file)
+			return false;
+		if (fscanf(file, "%*d %*s %c", &state) != 1)
+			state = 'X';
+		fclose(file);
+	} while (state != 'S');
+
+	return true;
+}
+
+TEST_F_TIMEOUT(fence, blocking_streamoff, 60)
+{
+	struct taker taker = { .q = &self->q };
+	struct vivid_queue *q = &self->q;
+	pthread_t thread;
+
+	clear_nonblock(q->fd);
+	ASSERT_EQ(0, queue_all(q));
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, take_one, &taker));
+	ASSERT_TRUE(wait_for_taker(&taker));
+	ASSERT_EQ(0, vivid_streamoff(q));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(-EINVAL, taker.ret);
 }
 
 TEST_F_TIMEOUT(fence, streamoff, 30)
@@ -562,7 +682,7 @@ TEST_F_TIMEOUT(fence, close, 30)
 TEST_F_TIMEOUT(fence, kill, 30)
 {
 	struct vivid_queue *q = &self->q;
-	int i, fds[2];
+	int fds[2];
 	char byte;
 	pid_t pid;
 
@@ -576,23 +696,58 @@ TEST_F_TIMEOUT(fence, kill, 30)
 
 	/* end of file if it has returned */
 	close(fds[1]);
-	for (i = 0; i < COUNT; i++)
-		ASSERT_EQ(1, read(fds[0], &byte, 1));
+	ASSERT_EQ(1, read(fds[0], &byte, 1));
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(-ECANCELED, finish(pid));
 	close(fds[0]);
 	EXPECT_EQ(0, use_elsewhere(q, variant->allocator));
 }
 
-TEST_F_TIMEOUT(fence, rounds, 60)
+/* Who shares the node does not notice. */
+TEST_F_TIMEOUT(fence, shared, 60)
 {
+	struct vivid_queue *q = &self->q;
+	pid_t pid;
+	int i;
+
+	ASSERT_EQ(0, queue_all(q));
+	ASSERT_EQ(0, vivid_streamon(q));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(-use_shared(q, variant->allocator));
+	EXPECT_EQ(0, finish(pid));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < COUNT; i++)
+		expect_held(_metadata, q, i);
+	EXPECT_EQ(0, vivid_streamoff(q));
+}
+
+/* The fence signals while the buffer that waits for it is taken back. */
+TEST_F_TIMEOUT(fence, race, 120)
+{
+	static const int order[] = { IDLE, LAST };
 	struct vivid_queue *q = &self->q;
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_EQ(0, queue_all(q));
+		ASSERT_EQ(0, attach_writer(&self->device, SECOND,
+					   q->dmabuf[IDLE]));
+		ASSERT_EQ(0, queue_buffers(q, order, 2));
+		if (i % 2)
+			ASSERT_EQ(0, vivid_streamon(q));
+		ASSERT_EQ(0, ask(&self->device, SIGNAL, SECOND, -1, 0));
 		ASSERT_EQ(0, vivid_streamoff(q));
+		ASSERT_EQ(0, answer(&self->device));
 	}
+	ASSERT_EQ(0, attach_writer(&self->device, SECOND, q->dmabuf[IDLE]));
+	ASSERT_EQ(0, queue_buffers(q, order, 2));
+	expect_held(_metadata, q, IDLE);
+	expect_held(_metadata, q, LAST);
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, signal_fences(&self->device, SECOND));
+	expect_frames(_metadata, q, order, 2);
+	EXPECT_EQ(0, vivid_streamoff(q));
 }
 
 /* A file descriptor that stands for one dma-buf and then for another */
@@ -660,6 +815,125 @@ TEST_F_TIMEOUT(fence, swapped, 60)
 	__atomic_store_n(&swap.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, pthread_join(swapper, NULL));
 	close(swap.fd);
+}
+
+/* The device goes while buffers are held back, and while the fence signals. */
+TEST(unbind)
+{
+	struct vivid_queue q = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.memory = V4L2_MEMORY_DMABUF,
+		.size = VIMC_WIDTH * VIMC_HEIGHT,
+	};
+	struct device device = { };
+	int round, ret;
+
+	if (access(SW_SYNC, R_OK | W_OK))
+		SKIP(return, "no sw_sync");
+	ret = alloc_dmabufs(&q, COUNT);
+	if (ret == -ENODEV)
+		SKIP(return, "no system heap");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, start_device(&device));
+
+	for (round = 0; round < 10; round++) {
+		ret = open_queue(&q, VIMC);
+		if (ret == -ENODEV)
+			SKIP(return, "no vimc");
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, attach_writer(&device, FIRST, q.dmabuf[WRITTEN]));
+		ASSERT_EQ(0, vivid_reqbufs(&q, COUNT));
+		ASSERT_EQ(0, queue_all(&q));
+		ASSERT_EQ(0, vivid_streamon(&q));
+		if (round % 2)
+			ASSERT_EQ(0, ask(&device, SIGNAL, FIRST, -1, 0));
+		EXPECT_EQ(0, write_driver("vimc", "unbind", "vimc.0"));
+		EXPECT_EQ(-ENODEV, take(&q));
+		EXPECT_EQ(-ENODEV, vivid_qbuf(&q, IDLE));
+		close(q.fd);
+		EXPECT_EQ(0, write_driver("vimc", "bind", "vimc.0"));
+		if (round % 2)
+			ret = answer(&device);
+		else
+			ret = signal_fences(&device, FIRST);
+		ASSERT_EQ(0, ret);
+	}
+	EXPECT_EQ(-ECANCELED, stop_device(&device));
+}
+
+static bool supports_requests(struct vivid_queue *q)
+{
+	struct v4l2_requestbuffers req = {
+		.count = COUNT, .type = q->type, .memory = q->memory,
+	};
+
+	return !v4l2_ioctl(q->fd, VIDIOC_REQBUFS, &req) &&
+	       req.capabilities & V4L2_BUF_CAP_SUPPORTS_REQUESTS;
+}
+
+/* A request is queued as long as its buffer is held back. */
+TEST_F_TIMEOUT(fence, request, 60)
+{
+	bool output = variant->type == V4L2_BUF_TYPE_VIDEO_OUTPUT;
+	struct vivid_queue *q = &self->q;
+	int request[COUNT], media, i;
+
+	if (!supports_requests(q))
+		SKIP(return, "the driver does not support requests");
+	media = vivid_open_media(q->fd);
+	ASSERT_GE(media, 0);
+	ASSERT_EQ(0, vivid_streamon(q));
+	for (i = 0; i < COUNT; i++) {
+		request[i] = make_request(q, media, i);
+		ASSERT_GE(request[i], 0);
+		EXPECT_EQ(V4L2_BUF_FLAG_IN_REQUEST, buffer_state(q, i));
+	}
+	for (i = 0; i < COUNT; i++)
+		ASSERT_EQ(0, queue_request(request[i]));
+	ASSERT_EQ(0, wait_for_driver(q, variant->allocator));
+	expect_nothing(_metadata, q);
+	for (i = 0; i < COUNT; i++) {
+		expect_held(_metadata, q, i);
+		EXPECT_FALSE(is_complete(request[i], 0));
+		EXPECT_EQ(-EBUSY, reinit_request(request[i]));
+	}
+
+	ASSERT_EQ(0, signal_fences(&self->device, FIRST));
+	for (i = 0; i < COUNT - output; i++) {
+		ASSERT_TRUE(is_complete(request[i], -1));
+		EXPECT_EQ(0, reinit_request(request[i]));
+	}
+	expect_frames(_metadata, q, all, COUNT);
+	EXPECT_EQ(0, vivid_streamoff(q));
+	for (i = 0; i < COUNT; i++)
+		close(request[i]);
+	close(media);
+}
+
+/* STREAMOFF ends the request, too. */
+TEST_F_TIMEOUT(fence, request_streamoff, 60)
+{
+	struct vivid_queue *q = &self->q;
+	int request[COUNT], media, i;
+
+	if (!supports_requests(q))
+		SKIP(return, "the driver does not support requests");
+	media = vivid_open_media(q->fd);
+	ASSERT_GE(media, 0);
+	for (i = 0; i < COUNT; i++) {
+		request[i] = make_request(q, media, i);
+		ASSERT_GE(request[i], 0);
+		ASSERT_EQ(0, queue_request(request[i]));
+	}
+	ASSERT_EQ(0, vivid_streamon(q));
+	ASSERT_EQ(0, vivid_streamoff(q));
+	for (i = 0; i < COUNT; i++) {
+		EXPECT_EQ(0, buffer_state(q, i));
+		EXPECT_TRUE(is_complete(request[i], -1));
+		EXPECT_EQ(0, reinit_request(request[i]));
+		close(request[i]);
+	}
+	close(media);
 }
 
 TEST_HARNESS_MAIN

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Does all that can be done with the buffers of a device, from eight threads at
+ * the same time, on one file that is closed and opened meanwhile. Errors are to
+ * be expected, but frames have to come. The device has to work afterwards, no
+ * dma-buf may be left, and the kernel must have nothing to say.
+ *
+ * Needs root, debugfs and sw_sync. Each case takes two seconds, or as many as
+ * $VB2_RACE_SECONDS says:
+ *
+ *	modprobe vivid n_devs=3 allocators=0,1,2
+ *	modprobe vim2m
+ *	modprobe vicodec
+ */
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_exporters.h"
+#include "sw_sync.h"
+#include "vivid.h"
+
+#define BUFINFO		"/sys/kernel/debug/dma_buf/bufinfo"
+
+#define THREADS		8
+#define BUFFERS		4
+
+/* One chunk of the system heap: with a hole in it dma-contig refuses it. */
+#define SIDE		128
+
+/* As large as anything of vicodec: grey frames */
+#define WIDTH		640
+#define HEIGHT		368
+#define SIZE		1048576
+
+/* Queues of a device are told apart by their types. */
+#define MAX_QUEUES	2
+
+struct race {
+	int (*open)(struct race *race);
+	const char *node;
+	unsigned int allocator;
+	uint32_t pixelformat[MAX_QUEUES];
+
+	unsigned int num_queues;
+	uint32_t type[MAX_QUEUES];
+	uint32_t size;
+	int dmabuf[BUFFERS];
+	int frames;
+	int fd;
+	int media;
+	int timeline;
+	uint32_t value;
+	bool stop;
+};
+
+struct racer {
+	struct race *race;
+	unsigned int seed;
+	pthread_t thread;
+};
+
+static unsigned int draw(struct racer *racer, unsigned int end)
+{
+	return rand_r(&racer->seed) % end;
+}
+
+/* A fence that ends soon, or never: then the first dma-buf gets it. */
+static void attach_fence(struct racer *racer)
+{
+	struct race *race = racer->race;
+	bool dead = !draw(racer, 16);
+	struct sw_sync_create_fence_data fence = {
+		.value = __atomic_load_n(&race->value, __ATOMIC_RELAXED) + 1,
+	};
+	struct dma_buf_import_sync_file import = {
+		.flags = draw(racer, 2) ? DMA_BUF_SYNC_READ :
+					  DMA_BUF_SYNC_WRITE,
+	};
+
+	if (dead)
+		fence.value += 1 << 20;
+	if (v4l2_ioctl(race->timeline, SW_SYNC_IOC_CREATE_FENCE, &fence))
+		return;
+	import.fd = fence.fence;
+	v4l2_ioctl(race->dmabuf[dead ? 0 : draw(racer, BUFFERS)],
+		   DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import);
+	close(fence.fence);
+}
+
+static void signal_fence(struct race *race)
+{
+	uint32_t inc = 1;
+
+	__atomic_add_fetch(&race->value, 1, __ATOMIC_RELAXED);
+	v4l2_ioctl(race->timeline, SW_SYNC_IOC_INC, &inc);
+}
+
+/* That one holds back all that is queued behind it. */
+static int draw_dmabuf(struct racer *racer)
+{
+	unsigned int index = 1 + draw(racer, BUFFERS - 1);
+
+	return racer->race->dmabuf[draw(racer, 64) ? index : 0];
+}
+
+/* The memory of the queues is one or the other, as chance has it. */
+static uint32_t draw_memory(struct racer *racer)
+{
+	return draw(racer, 4) ? V4L2_MEMORY_DMABUF : V4L2_MEMORY_MMAP;
+}
+
+static void buffer_ioctl(struct racer *racer, int fd, uint32_t type,
+			 unsigned long cmd, int request)
+{
+	struct v4l2_buffer buf = {
+		.index = draw(racer, BUFFERS),
+		.type = type,
+		.memory = draw_memory(racer),
+		.field = V4L2_FIELD_NONE,
+		.length = racer->race->size,
+	};
+
+	if (buf.memory == V4L2_MEMORY_DMABUF)
+		buf.m.fd = draw_dmabuf(racer);
+	/* a decoder takes no more than a frame */
+	if (V4L2_TYPE_IS_OUTPUT(type))
+		buf.bytesused = request > 0 ? WIDTH * HEIGHT :
+					      racer->race->size;
+	if (request > 0) {
+		buf.flags = V4L2_BUF_FLAG_REQUEST_FD;
+		buf.request_fd = request;
+	}
+	if (!v4l2_ioctl(fd, cmd, &buf) && cmd == VIDIOC_DQBUF &&
+	    !(buf.flags & V4L2_BUF_FLAG_ERROR) &&
+	    buf.memory == V4L2_MEMORY_DMABUF)
+		__atomic_add_fetch(&racer->race->frames, 1, __ATOMIC_RELAXED);
+}
+
+static void map_buffer(struct racer *racer, int fd, uint32_t type)
+{
+	struct v4l2_buffer buf = {
+		.index = draw(racer, BUFFERS),
+		.type = type,
+		.memory = V4L2_MEMORY_MMAP,
+	};
+	uint8_t *mem;
+
+	if (v4l2_ioctl(fd, VIDIOC_QUERYBUF, &buf) || !buf.length)
+		return;
+	mem = mmap(NULL, buf.length, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   buf.m.offset);
+	if (mem == MAP_FAILED)
+		return;
+	mem[0]++;
+	mem[buf.length - 1]++;
+	munmap(mem, buf.length);
+}
+
+static void export_buffer(struct racer *racer, int fd, uint32_t type)
+{
+	struct v4l2_exportbuffer export = {
+		.type = type, .index = draw(racer, BUFFERS),
+		.flags = O_RDWR | O_CLOEXEC,
+	};
+	struct v4l2_buffer buf = {
+		.index = draw(racer, BUFFERS),
+		.type = racer->race->type[draw(racer, racer->race->num_queues)],
+		.memory = V4L2_MEMORY_DMABUF,
+		.field = V4L2_FIELD_NONE,
+		.length = racer->race->size,
+		.bytesused = 1,
+	};
+
+	if (v4l2_ioctl(fd, VIDIOC_EXPBUF, &export))
+		return;
+	/* maybe into the same device */
+	buf.m.fd = export.fd;
+	v4l2_ioctl(fd, VIDIOC_QBUF, &buf);
+	close(export.fd);
+}
+
+static void request_buffers(struct racer *racer, int fd, uint32_t type)
+{
+	struct v4l2_requestbuffers req = {
+		.count = draw(racer, 3) ? BUFFERS : 0,
+		.type = type,
+		.memory = draw_memory(racer),
+	};
+
+	v4l2_ioctl(fd, VIDIOC_REQBUFS, &req);
+}
+
+static void create_buffers(struct racer *racer, int fd, uint32_t type)
+{
+	struct v4l2_create_buffers create = {
+		.count = 1 + draw(racer, 2),
+		.memory = draw_memory(racer),
+		.format.type = type,
+	};
+
+	if (!v4l2_ioctl(fd, VIDIOC_G_FMT, &create.format))
+		v4l2_ioctl(fd, VIDIOC_CREATE_BUFS, &create);
+}
+
+static void remove_buffers(struct racer *racer, int fd, uint32_t type)
+{
+	struct v4l2_remove_buffers remove = {
+		.index = draw(racer, BUFFERS), .count = 1, .type = type,
+	};
+
+	v4l2_ioctl(fd, VIDIOC_REMOVE_BUFS, &remove);
+}
+
+/* With what the stateless decoder has to know, for the others an error */
+static void use_request(struct racer *racer, int fd)
+{
+	uint32_t type = racer->race->type[0];
+	struct v4l2_ctrl_fwht_params params = {
+		.version = V4L2_FWHT_VERSION,
+		.width = WIDTH,
+		.height = HEIGHT,
+		.flags = V4L2_FWHT_FL_PIXENC_RGB | V4L2_FWHT_FL_I_FRAME |
+			 V4L2_FWHT_FL_CHROMA_FULL_WIDTH |
+			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT |
+			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED,
+	};
+	struct v4l2_ext_control ctrl = {
+		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
+		.size = sizeof(params),
+		.ptr = &params,
+	};
+	struct v4l2_ext_controls ctrls = {
+		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
+		.count = 1,
+		.controls = &ctrl,
+	};
+	int request;
+
+	if (v4l2_ioctl(racer->race->media, MEDIA_IOC_REQUEST_ALLOC, &request))
+		return;
+	ctrls.request_fd = request;
+	v4l2_ioctl(fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	buffer_ioctl(racer, fd, type, VIDIOC_QBUF, request);
+	v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
+	if (draw(racer, 2))
+		v4l2_ioctl(request, MEDIA_REQUEST_IOC_REINIT, NULL);
+	close(request);
+}
+
+static void poll_buffers(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	poll(&pollfd, 1, 1);
+}
+
+/* Others may still be in an ioctl of the file that this closes. */
+static void open_again(struct race *race)
+{
+	int fd = race->open(race);
+
+	close(__atomic_exchange_n(&race->fd, fd, __ATOMIC_SEQ_CST));
+}
+
+static void *run(void *arg)
+{
+	struct racer *racer = arg;
+	struct race *race = racer->race;
+	uint32_t type;
+	int fd;
+
+	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED)) {
+		fd = __atomic_load_n(&race->fd, __ATOMIC_SEQ_CST);
+		type = race->type[draw(racer, race->num_queues)];
+		/* what takes all buffers back is rare, or no frame ever comes */
+		switch (draw(racer, 4000)) {
+		case 0:
+			open_again(race);
+			break;
+		case 1: case 2: case 3: case 4:
+			request_buffers(racer, fd, type);
+			break;
+		case 5: case 6: case 7: case 8:
+			v4l2_ioctl(fd, VIDIOC_STREAMOFF, &type);
+			break;
+		case 9 ... 99:
+			v4l2_ioctl(fd, VIDIOC_STREAMON, &type);
+			break;
+		case 100 ... 199:
+			attach_fence(racer);
+			break;
+		case 200 ... 499:
+			signal_fence(race);
+			break;
+		case 500 ... 699:
+			create_buffers(racer, fd, type);
+			break;
+		case 700 ... 899:
+			remove_buffers(racer, fd, type);
+			break;
+		case 900 ... 1099:
+			export_buffer(racer, fd, type);
+			break;
+		case 1100 ... 1299:
+			map_buffer(racer, fd, type);
+			break;
+		case 1300 ... 1499:
+			use_request(racer, fd);
+			break;
+		case 1500 ... 1799:
+			buffer_ioctl(racer, fd, type, VIDIOC_PREPARE_BUF, 0);
+			break;
+		case 1800 ... 2599:
+			buffer_ioctl(racer, fd, type, VIDIOC_QBUF, 0);
+			break;
+		case 2600 ... 3799:
+			buffer_ioctl(racer, fd, type, VIDIOC_DQBUF, 0);
+			break;
+		default:
+			poll_buffers(fd);
+		}
+	}
+
+	return NULL;
+}
+
+static int open_vivid(struct race *race)
+{
+	return vivid_open_allocator(race->allocator, race->node);
+}
+
+static int open_m2m(struct race *race)
+{
+	struct vivid_queue q;
+	unsigned int i;
+
+	q.fd = vivid_open(race->node);
+	for (i = 0; q.fd >= 0 && i < race->num_queues; i++) {
+		q.type = race->type[i];
+		vivid_set_pix(&q, race->pixelformat[i], WIDTH, HEIGHT);
+	}
+
+	return q.fd;
+}
+
+/* Returns how many dma-bufs there are, or -1. */
+static int count_dmabufs(void)
+{
+	char line[256];
+	int count = -1;
+	FILE *file;
+
+	file = fopen(BUFINFO, "r");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		sscanf(line, "Total %d objects", &count);
+	fclose(file);
+
+	return count;
+}
+
+FIXTURE(race)
+{
+	struct race race;
+};
+
+FIXTURE_VARIANT(race)
+{
+	int (*open)(struct race *race);
+	const char *node;
+	unsigned int allocator;
+	uint32_t pixelformat[MAX_QUEUES];
+	unsigned int num_queues;
+	uint32_t type[MAX_QUEUES];
+};
+
+FIXTURE_VARIANT_ADD(race, vmalloc_capture) {
+	.open = open_vivid,
+	.allocator = 0,
+	.node = "vid-cap",
+	.num_queues = 1,
+	.type = { V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+FIXTURE_VARIANT_ADD(race, vmalloc_output) {
+	.open = open_vivid,
+	.allocator = 0,
+	.node = "vid-out",
+	.num_queues = 1,
+	.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT },
+};
+
+FIXTURE_VARIANT_ADD(race, dma_contig_capture) {
+	.open = open_vivid,
+	.allocator = 1,
+	.node = "vid-cap",
+	.num_queues = 1,
+	.type = { V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+FIXTURE_VARIANT_ADD(race, dma_sg_capture) {
+	.open = open_vivid,
+	.allocator = 2,
+	.node = "vid-cap",
+	.num_queues = 1,
+	.type = { V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+FIXTURE_VARIANT_ADD(race, vim2m) {
+	.open = open_m2m,
+	.node = "vim2m",
+	.pixelformat = { V4L2_PIX_FMT_RGB565, V4L2_PIX_FMT_RGB565 },
+	.num_queues = 2,
+	.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+FIXTURE_VARIANT_ADD(race, encoder) {
+	.open = open_m2m,
+	.node = "stateful-encoder",
+	.pixelformat = { V4L2_PIX_FMT_GREY, V4L2_PIX_FMT_FWHT },
+	.num_queues = 2,
+	.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+FIXTURE_VARIANT_ADD(race, stateless_decoder) {
+	.open = open_m2m,
+	.node = "stateless-decoder",
+	.pixelformat = { V4L2_PIX_FMT_FWHT_STATELESS, V4L2_PIX_FMT_GREY },
+	.num_queues = 2,
+	.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE },
+};
+
+/* What vivid is set to is as good for the next file. */
+static int set_small(struct race *race)
+{
+	int ret;
+
+	if (race->type[0] == V4L2_BUF_TYPE_VIDEO_CAPTURE)
+		ret = vivid_set_input(race->fd, "HDMI");
+	else
+		ret = vivid_set_output(race->fd, "HDMI");
+	if (!ret)
+		ret = vivid_set_timings(race->fd);
+
+	return ret ? ret : vivid_set_format(race->fd, race->type[0], SIDE,
+					    SIDE);
+}
+
+FIXTURE_SETUP(race)
+{
+	struct race *race = &self->race;
+	int i;
+
+	memset(self, 0, sizeof(*self));
+	race->open = variant->open;
+	race->node = variant->node;
+	race->allocator = variant->allocator;
+	race->num_queues = variant->num_queues;
+	memcpy(race->type, variant->type, sizeof(race->type));
+	memcpy(race->pixelformat, variant->pixelformat,
+	       sizeof(race->pixelformat));
+	if (count_dmabufs() < 0)
+		SKIP(return, "no " BUFINFO);
+	race->timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
+	if (race->timeline < 0)
+		SKIP(return, "no sw_sync");
+	race->fd = race->open(race);
+	if (race->fd == -ENODEV)
+		SKIP(return, "no such device");
+	ASSERT_GE(race->fd, 0);
+	if (race->open == open_vivid)
+		ASSERT_EQ(0, set_small(race));
+	race->media = vivid_open_media(race->fd);
+	ASSERT_GE(race->media, 0);
+	race->size = race->open == open_vivid ? SIDE * SIDE * 4 : SIZE;
+	for (i = 0; i < BUFFERS; i++) {
+		race->dmabuf[i] = system_heap_alloc(race->size);
+		ASSERT_GE(race->dmabuf[i], 0);
+	}
+}
+
+FIXTURE_TEARDOWN(race)
+{
+}
+
+TEST_F_TIMEOUT(race, all, 7200)
+{
+	const char *seconds = getenv("VB2_RACE_SECONDS");
+	struct timespec left = { .tv_sec = seconds ? atoi(seconds) : 2 };
+	struct race *race = &self->race;
+	struct racer racers[THREADS];
+	struct v4l2_requestbuffers req = {
+		.count = BUFFERS,
+		.type = race->type[0],
+		.memory = V4L2_MEMORY_MMAP,
+	};
+	int i, before = count_dmabufs();
+
+	for (i = 0; i < THREADS; i++) {
+		racers[i].race = race;
+		racers[i].seed = i + 1;
+		ASSERT_EQ(0, pthread_create(&racers[i].thread, NULL, run,
+					    &racers[i]));
+	}
+	nanosleep(&left, NULL);
+	while (!__atomic_load_n(&race->frames, __ATOMIC_RELAXED))
+		sched_yield();
+	__atomic_store_n(&race->stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < THREADS; i++)
+		ASSERT_EQ(0, pthread_join(racers[i].thread, NULL));
+
+	TH_LOG("%d frames", race->frames);
+
+	/* a fence that never signals is still there */
+	close(race->fd);
+	race->fd = race->open(race);
+	ASSERT_GE(race->fd, 0);
+	EXPECT_EQ(0, v4l2_ioctl(race->fd, VIDIOC_REQBUFS, &req));
+	close(race->fd);
+
+	/* what others have meanwhile goes away, what this has left does not */
+	while (count_dmabufs() > before)
+		sched_yield();
+	for (i = 0; i < BUFFERS; i++)
+		close(race->dmabuf[i]);
+	close(race->media);
+	close(race->timeline);
+}
+
+TEST_HARNESS_MAIN
