@@ -319,7 +319,7 @@ static inline int alloc_dmabufs(struct vivid_queue *q, unsigned int count)
 static inline void expect_held(struct __test_metadata *_metadata,
 			       struct vivid_queue *q, unsigned int index)
 {
-	EXPECT_EQ(V4L2_BUF_FLAG_QUEUED, buffer_state(q, index));
+	ASSERT_EQ(V4L2_BUF_FLAG_QUEUED, buffer_state(q, index));
 	memset(q->mem[index], POISON, q->size);
 }
 
@@ -327,8 +327,8 @@ static inline void expect_held(struct __test_metadata *_metadata,
 static inline void expect_nothing(struct __test_metadata *_metadata,
 				  struct vivid_queue *q)
 {
-	EXPECT_EQ(0, poll_queue(q, 0));
-	EXPECT_EQ(-EAGAIN, take(q));
+	ASSERT_EQ(0, poll_queue(q, 0));
+	ASSERT_EQ(-EAGAIN, take(q));
 }
 
 /* Makes a request of a buffer. Returns the request, or -errno. */
