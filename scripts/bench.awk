@@ -27,6 +27,7 @@ END {
 	row("`QBUF` of another dma-buf than last time", "qbuf_other", large, 1, 0)
 	row("of " small, "qbuf_other", small, 1, 0)
 	row("`QBUF` of a dma-buf never imported", "qbuf_first", large, 1, 0)
+	row("`QBUF` while a device reads the dma-buf", "qbuf_fenced", large, 1, 0)
 	row("`DQBUF`", "dqbuf", large, 4, 0)
 	row("a frame, from `QBUF` to `DQBUF`", "cycle", large, 4, 0)
 	row("the copy to a dma-buf, without import", "copy", large, 4, 0)

@@ -17,6 +17,7 @@
  * qbuf_known	VIDIOC_QBUF of the buffer's dma-buf, or of memory of the driver
  * qbuf_other	the same with another dma-buf than last time, one of two
  * qbuf_first	the same with a dma-buf that nobody has ever imported
+ * qbuf_fenced	the same as qbuf_known, with a fence that has not signalled
  * release	VIDIOC_REQBUFS of 0, with one buffer
  * close	of the dma-buf afterwards: its memory is freed, and what was kept
  * dqbuf	VIDIOC_DQBUF of a frame that is there
@@ -30,6 +31,7 @@
  */
 
 #include "dmabuf_exporters.h"
+#include "sw_sync.h"
 #include "vivid.h"
 
 #include <stdlib.h>
@@ -446,6 +448,21 @@ static int attach(int dmabuf)
 	return drm;
 }
 
+/* A device is about to read the dma-buf, until what this returns is closed. */
+static int attach_fence(int dmabuf)
+{
+	struct sw_sync_create_fence_data fence = { .value = 1 };
+	struct dma_buf_import_sync_file import = { .flags = DMA_BUF_SYNC_READ };
+	int timeline = CHECK(open(SW_SYNC, O_RDWR | O_CLOEXEC));
+
+	CHECK(ioctl(timeline, SW_SYNC_IOC_CREATE_FENCE, &fence));
+	import.fd = fence.fence;
+	CHECK(ioctl(dmabuf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import));
+	close(fence.fence);
+
+	return timeline;
+}
+
 /* The last of @count buffers, whose dma-bufs have @attachments others. */
 static void bench_qbuf(const struct exporter *e, unsigned int count,
 		       unsigned int attachments)
@@ -454,6 +471,7 @@ static void bench_qbuf(const struct exporter *e, unsigned int count,
 	uint64_t known[REPEAT], another[REPEAT];
 	unsigned int i, last = count - 1;
 	enum v4l2_memory memory;
+	int timeline;
 
 	memory = e->alloc ? V4L2_MEMORY_DMABUF : V4L2_MEMORY_MMAP;
 	for (i = 0; i <= count; i++)
@@ -486,6 +504,21 @@ static void bench_qbuf(const struct exporter *e, unsigned int count,
 	}
 
 	measure("");
+	if (e->alloc && count == 1 && !attachments) {
+		timeline = attach_fence(dmabuf[last]);
+		qbuf(last, dmabuf[last]);
+		dequeue_all();
+		measure("qbuf_fenced");
+		for (i = 0; i < REPEAT; i++) {
+			known[i] = qbuf(last, dmabuf[last]);
+			dequeue_all();
+		}
+		measure("");
+		print_result("qbuf_fenced", e, count, attachments,
+			     least(known, REPEAT));
+		close(timeline);
+	}
+
 	release(memory);
 	for (i = 0; i < attachments; i++) {
 		close(other[0][i]);
