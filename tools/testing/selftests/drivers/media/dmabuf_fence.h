@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What tests of fences have in common: a device that is about to access dma-bufs,
- * with fences of sw_sync that signal when the test says so, and buffers that are
+ * What tests of fences share: a device that is about to access dma-bufs, with
+ * fences of sw_sync that signal when the test says so, and buffers that are
  * held back for them. To be included after kselftest_harness.h.
  */
 #ifndef DMABUF_FENCE_H

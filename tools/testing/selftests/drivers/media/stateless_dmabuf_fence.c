@@ -17,7 +17,7 @@
 #include "dmabuf_fence.h"
 #include "vivid.h"
 
-/* FWHT: grey for vicodec. visl does not look at the frame, but draws its own. */
+/* FWHT: grey for vicodec. visl draws a picture of its own. */
 #define WIDTH		640
 #define HEIGHT		384
 #define PIXELS		(WIDTH * HEIGHT)
@@ -307,7 +307,7 @@ FIXTURE_TEARDOWN(stateless)
 		EXPECT_EQ(-ECANCELED, stop_device(&self->device));
 }
 
-/* A frame is decoded when both its buffers are there, from what is there then. */
+/* A frame is decoded when both its buffers are there, and not before. */
 TEST_F_TIMEOUT(stateless, decode, 60)
 {
 	struct decoder *dec = &self->dec;

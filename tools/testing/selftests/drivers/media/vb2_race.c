@@ -276,7 +276,7 @@ static void *run(void *arg)
 	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED)) {
 		fd = __atomic_load_n(&race->fd, __ATOMIC_SEQ_CST);
 		type = race->type[draw(racer, race->num_queues)];
-		/* what takes all buffers back is rare, or no frame ever comes */
+		/* what takes all buffers back is rare, or no frame comes */
 		switch (draw(racer, 4000)) {
 		case 0:
 			open_again(race);

@@ -721,4 +721,97 @@ TEST_F(queue, trace)
 	EXPECT_GE(detached, 1);
 }
 
+#define PART_SIZE	65536
+
+static int vmalloc_alloc(size_t size)
+{
+	return vivid_alloc_export("vivid-001-vid-cap", size);
+}
+
+static int dma_contig_alloc(size_t size)
+{
+	return vivid_alloc_export("vivid-003-vid-cap", size);
+}
+
+FIXTURE(part)
+{
+	int dmabuf;
+	size_t page;
+	uint8_t *all;
+};
+
+FIXTURE_VARIANT(part)
+{
+	int (*alloc)(size_t size);
+};
+
+FIXTURE_VARIANT_ADD(part, system_heap) { .alloc = system_heap_alloc };
+FIXTURE_VARIANT_ADD(part, cma_heap) { .alloc = cma_heap_alloc };
+FIXTURE_VARIANT_ADD(part, udmabuf) { .alloc = udmabuf_alloc };
+FIXTURE_VARIANT_ADD(part, vmalloc) { .alloc = vmalloc_alloc };
+FIXTURE_VARIANT_ADD(part, dma_contig) { .alloc = dma_contig_alloc };
+FIXTURE_VARIANT_ADD(part, vgem) { .alloc = vgem_alloc };
+FIXTURE_VARIANT_ADD(part, virtio_gpu) { .alloc = virtio_gpu_alloc };
+FIXTURE_VARIANT_ADD(part, vkms) { .alloc = vkms_alloc };
+FIXTURE_VARIANT_ADD(part, bochs) { .alloc = bochs_alloc };
+FIXTURE_VARIANT_ADD(part, cirrus) { .alloc = cirrus_alloc };
+FIXTURE_VARIANT_ADD(part, qxl_dumb) { .alloc = qxl_dumb_alloc };
+
+/* Each page begins with its number. */
+FIXTURE_SETUP(part)
+{
+	size_t offset;
+
+	self->dmabuf = variant->alloc(PART_SIZE);
+	if (self->dmabuf == -ENODEV)
+		SKIP(return, "no such exporter");
+	ASSERT_GE(self->dmabuf, 0);
+	self->page = sysconf(_SC_PAGESIZE);
+	self->all = mmap(NULL, PART_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, self->all);
+	ASSERT_EQ(0, sync_begin(self->dmabuf, DMA_BUF_SYNC_RW));
+	for (offset = 0; offset < PART_SIZE; offset += self->page)
+		self->all[offset] = offset / self->page;
+}
+
+FIXTURE_TEARDOWN(part)
+{
+	EXPECT_EQ(0, sync_end(self->dmabuf, DMA_BUF_SYNC_RW));
+	munmap(self->all, PART_SIZE);
+	close(self->dmabuf);
+}
+
+/* What is mapped of a dma-buf at an offset is what is there. */
+TEST_F(part, offset)
+{
+	size_t offset;
+	uint8_t *part;
+
+	for (offset = 0; offset < PART_SIZE; offset += self->page) {
+		part = mmap(NULL, self->page, PROT_READ, MAP_SHARED,
+			    self->dmabuf, offset);
+		ASSERT_NE(MAP_FAILED, part);
+		EXPECT_EQ(offset / self->page, *part);
+		munmap(part, self->page);
+	}
+}
+
+/* It stays where it is when the mapping before it goes away. */
+TEST_F(part, rest)
+{
+	size_t offset, size;
+	uint8_t *part;
+
+	for (offset = self->page; offset < PART_SIZE; offset += self->page) {
+		size = offset + self->page;
+		part = mmap(NULL, size, PROT_READ, MAP_SHARED, self->dmabuf,
+			    0);
+		ASSERT_NE(MAP_FAILED, part);
+		ASSERT_EQ(0, munmap(part, offset));
+		EXPECT_EQ(offset / self->page, part[offset]);
+		munmap(part + offset, self->page);
+	}
+}
+
 TEST_HARNESS_MAIN
