@@ -164,23 +164,12 @@ static int decode_slice(struct decoder *dec, unsigned int index, uint32_t flags)
 		.height = HEIGHT,
 		.flags = FLAGS,
 	};
-	struct v4l2_ext_control ctrl = {
-		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
-		.size = sizeof(params),
-		.ptr = &params,
-	};
-	struct v4l2_ext_controls ctrls = {
-		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
-		.count = 1,
-		.controls = &ctrl,
-	};
 	int ret, request;
 
 	ret = v4l2_ioctl(dec->media, MEDIA_IOC_REQUEST_ALLOC, &request);
 	if (ret)
 		return ret;
-	ctrls.request_fd = request;
-	ret = v4l2_ioctl(dec->fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	ret = vivid_set_fwht_params(dec->fd, request, &params);
 	if (!ret)
 		ret = buffer_ioctl(dec, OUT, index, VIDIOC_QBUF,
 				   flags | V4L2_BUF_FLAG_REQUEST_FD, request);

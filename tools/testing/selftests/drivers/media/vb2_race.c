@@ -228,22 +228,11 @@ static void use_request(struct racer *racer, int fd)
 			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT |
 			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED,
 	};
-	struct v4l2_ext_control ctrl = {
-		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
-		.size = sizeof(params),
-		.ptr = &params,
-	};
-	struct v4l2_ext_controls ctrls = {
-		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
-		.count = 1,
-		.controls = &ctrl,
-	};
 	int request;
 
 	if (v4l2_ioctl(racer->race->media, MEDIA_IOC_REQUEST_ALLOC, &request))
 		return;
-	ctrls.request_fd = request;
-	v4l2_ioctl(fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	vivid_set_fwht_params(fd, request, &params);
 	buffer_ioctl(racer, fd, type, VIDIOC_QBUF, request);
 	v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
 	if (draw(racer, 2))

@@ -174,16 +174,6 @@ static int make_request(struct stateless_decoder *dec, unsigned int index,
 		.height = dec->height,
 		.flags = reference ? GREY_FLAGS : I_FRAME_FLAGS,
 	};
-	struct v4l2_ext_control ctrl = {
-		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
-		.size = sizeof(params),
-		.ptr = &params,
-	};
-	struct v4l2_ext_controls ctrls = {
-		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
-		.count = 1,
-		.controls = &ctrl,
-	};
 	struct v4l2_buffer buf = {
 		.index = index,
 		.type = dec->out.type,
@@ -198,9 +188,8 @@ static int make_request(struct stateless_decoder *dec, unsigned int index,
 	if (ret)
 		return ret;
 
-	ctrls.request_fd = request;
 	buf.request_fd = request;
-	ret = v4l2_ioctl(dec->out.fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	ret = vivid_set_fwht_params(dec->out.fd, request, &params);
 	if (!ret)
 		ret = v4l2_ioctl(dec->out.fd, VIDIOC_QBUF, &buf);
 	if (ret)

@@ -160,6 +160,25 @@ static inline int vivid_open_media(int video)
 	return -ENODEV;
 }
 
+/* Gives a request what a stateless decoder has to know of the frame. */
+static inline int vivid_set_fwht_params(int fd, int request,
+					struct v4l2_ctrl_fwht_params *params)
+{
+	struct v4l2_ext_control ctrl = {
+		.id = V4L2_CID_STATELESS_FWHT_PARAMS,
+		.size = sizeof(*params),
+		.ptr = params,
+	};
+	struct v4l2_ext_controls ctrls = {
+		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
+		.count = 1,
+		.controls = &ctrl,
+		.request_fd = request,
+	};
+
+	return v4l2_ioctl(fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+}
+
 static inline int vivid_find_control(int fd, const char *name,
 				     struct v4l2_query_ext_ctrl *query)
 {
