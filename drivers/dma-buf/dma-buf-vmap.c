@@ -140,20 +140,17 @@ static int vmap_any(struct scatterlist *sg, struct page **pages,
 	if (!IS_ENABLED(CONFIG_MMU))
 		return -EOPNOTSUPP;
 
-	/* Pages may be there more than once, but page tables are memory. */
-	if (count > min_t(unsigned long, totalram_pages(), INT_MAX))
-		return -ENOMEM;
-
 	/* Behind a mapping there is a guard page. vmalloc would log this. */
-	if (count >= VMALLOC_TOTAL >> PAGE_SHIFT)
+	if (count >= min_t(unsigned long, VMALLOC_TOTAL >> PAGE_SHIFT, INT_MAX))
 		return -ENOMEM;
 
 	/*
-	 * KMSAN takes a range of physical addresses for I/O memory. Caches that
-	 * go by virtual addresses would be flushed for each run.
+	 * vmap() refuses more pages than there are, which have to be here more
+	 * than once. KMSAN takes a range of physical addresses for I/O memory.
+	 * Caches that go by virtual addresses would be flushed for each run.
 	 */
 	if (!IS_ENABLED(CONFIG_KMSAN) && !cpu_dcache_is_aliasing() &&
-	    runs <= count / PAGES_PER_RUN)
+	    (runs <= count / PAGES_PER_RUN || count > totalram_pages()))
 		vaddr = vmap_runs(sg, pages, count, prot);
 	else if (sg)
 		vaddr = vmap_sg(sg, count, prot);

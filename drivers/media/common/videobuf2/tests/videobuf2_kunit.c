@@ -13,7 +13,6 @@
 #include <linux/fcntl.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
-#include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
@@ -77,6 +76,7 @@ struct mock {
 	int attach_errors_after;
 	int map_error;
 	bool no_mappings;
+	bool no_vaddr;
 
 	/* and the driver */
 	int initialised;
@@ -246,6 +246,13 @@ static struct dma_buf_mappings *mock_mappings(void *priv)
 	return mem->mock->no_mappings ? NULL : &mem->own.mappings;
 }
 
+static void *mock_vaddr(struct vb2_buffer *vb, void *priv)
+{
+	struct mock_mem *mem = priv;
+
+	return mem->mock->no_vaddr ? NULL : &mem->memory->cpu;
+}
+
 static const struct vb2_mem_ops mock_mem_ops = {
 	.alloc = mock_alloc,
 	.put = mock_mem_put,
@@ -260,6 +267,7 @@ static const struct vb2_mem_ops mock_mem_ops = {
 	.prepare = mock_prepare,
 	.finish = mock_finish,
 	.mappings = mock_mappings,
+	.vaddr = mock_vaddr,
 };
 
 static int mock_queue_setup(struct vb2_queue *q, unsigned int *num_buffers,
@@ -801,51 +809,98 @@ static void test_plane_sizes(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* The payload must fit into what is being queued, not into what was. */
+enum earlier { NOTHING, LARGER, FAILED };
+
+static const struct payload_param {
+	const char *desc;
+	enum v4l2_buf_type type;
+	enum earlier earlier;
+} payload_params[] = {
+	{ "first", V4L2_BUF_TYPE_VIDEO_OUTPUT, NOTHING },
+	{ "later", V4L2_BUF_TYPE_VIDEO_OUTPUT, LARGER },
+	{ "after failure", V4L2_BUF_TYPE_VIDEO_OUTPUT, FAILED },
+	{ "planes first", V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, NOTHING },
+	{ "planes later", V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, LARGER },
+	{ "planes after failure", V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, FAILED },
+};
+
+KUNIT_ARRAY_PARAM_DESC(payload, payload_params, desc);
+
+/* A buffer that has been queued with a large dma-buf, for which that failed... */
+static void queue_earlier(struct kunit *test, struct mock *mock,
+			  enum earlier earlier)
+{
+	struct plane large[MAX_PLANES] = { };
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 0));
+	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 1));
+	if (earlier == NOTHING)
+		return;
+
+	for (i = 0; i < MAX_PLANES; i++) {
+		large[i].fd = mock->fd[1];
+		large[i].length = LARGE;
+		large[i].bytesused = LARGE;
+	}
+	mock->map_error = earlier == FAILED ? -ENOMEM : 0;
+	KUNIT_EXPECT_EQ(test, mock->map_error, qbuf(mock, large));
+	mock->map_error = 0;
+	cancel(test, mock);
+}
+
+/*
+ * The payload must fit into what is being queued, not into what was. A length
+ * of zero is all of the dma-buf, and so is a payload of zero.
+ */
 static void test_payload(struct kunit *test)
 {
-	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_OUTPUT,
-				      V4L2_MEMORY_DMABUF);
-	struct plane small = { }, large = { };
-	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	static const u32 sizes[] = {
+		0, 1, MIN_SIZE - 1, MIN_SIZE, SMALL, SMALL + 1,
+	};
+	const struct payload_param *param = test->param_value;
+	struct mock *mock = mock_open(test, param->type, V4L2_MEMORY_DMABUF);
+	unsigned int i, j;
 
 	mock_export(test, mock, SMALL);
 	mock_export(test, mock, LARGE);
-	small.fd = mock->fd[0];
-	large.fd = mock->fd[1];
 
-	large.length = LARGE;
-	large.bytesused = LARGE;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &large));
-	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), LARGE);
-	cancel(test, mock);
+	for (i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(sizes); i++) {
+		u32 length = sizes[i / ARRAY_SIZE(sizes)];
+		u32 bytesused = sizes[i % ARRAY_SIZE(sizes)];
+		u32 size = length ?: SMALL;
+		u32 payload = bytesused ?: size;
+		struct plane planes[MAX_PLANES] = { };
+		struct vb2_buffer *vb;
+		bool fits;
 
-	small.length = SMALL;
-	small.bytesused = LARGE;
-	KUNIT_EXPECT_EQ(test, -EINVAL, qbuf(mock, &small));
-	cancel(test, mock);
-	small.length = 0;
-	KUNIT_EXPECT_EQ(test, -EINVAL, qbuf(mock, &small));
-	cancel(test, mock);
+		fits = size >= MIN_SIZE && size <= SMALL && payload <= SMALL;
+		/* a single plane is as long as what is used of it */
+		if (mock->num_planes == 1)
+			size = max(size, payload);
+		fits &= payload <= size;
 
-	/* a length of zero is all of it, and so is a payload of zero */
-	small.bytesused = SMALL - 1;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &small));
-	KUNIT_EXPECT_EQ(test, vb2_plane_size(vb, 0), SMALL);
-	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), SMALL - 1);
-	cancel(test, mock);
-	small.bytesused = 0;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &small));
-	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), SMALL);
-	cancel(test, mock);
+		queue_earlier(test, mock, param->earlier);
+		for (j = 0; j < MAX_PLANES; j++) {
+			planes[j].fd = mock->fd[0];
+			planes[j].length = length;
+			planes[j].bytesused = bytesused;
+		}
+		/* behind what the first plane has */
+		planes[1].data_offset = payload - 1;
 
-	/* larger than before, after a failed import */
-	mock->map_error = -ENOMEM;
-	KUNIT_EXPECT_EQ(test, -ENOMEM, qbuf(mock, &large));
-	mock->map_error = 0;
-	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &large));
-	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), LARGE);
-	cancel(test, mock);
+		KUNIT_EXPECT_EQ_MSG(test, fits ? 0 : -EINVAL,
+				    qbuf(mock, planes),
+				    "length %u, bytesused %u", length,
+				    bytesused);
+		vb = vb2_get_buffer(&mock->q, 0);
+		for (j = 0; fits && j < mock->num_planes; j++) {
+			KUNIT_EXPECT_EQ(test, vb2_plane_size(vb, j), size);
+			KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, j),
+					payload);
+		}
+		cancel(test, mock);
+	}
 }
 
 /* And so must the offset of the data. */
@@ -872,6 +927,36 @@ static void test_payload_planes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
 	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), SMALL);
 	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 1), SMALL);
+	cancel(test, mock);
+}
+
+/* The length of a plane has 32 bits, the size of a dma-buf perhaps more. */
+static void test_huge(struct kunit *test)
+{
+	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_OUTPUT,
+				      V4L2_MEMORY_DMABUF);
+	struct vb2_buffer *vb = vb2_get_buffer(&mock->q, 0);
+	u64 size = SZ_4G;
+	struct plane plane = { };
+
+	if (size > SIZE_MAX)
+		kunit_skip(test, "no dma-buf is that large");
+	mock_export(test, mock, size);
+	mock_export(test, mock, size + MIN_SIZE);
+
+	plane.fd = mock->fd[0];
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, vb2_plane_size(vb, 0), U32_MAX);
+	KUNIT_EXPECT_EQ(test, vb2_get_plane_payload(vb, 0), U32_MAX);
+	cancel(test, mock);
+	plane.fd = mock->fd[1];
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, mock->attach_size, U32_MAX);
+	cancel(test, mock);
+	plane.length = MIN_SIZE;
+	plane.bytesused = MIN_SIZE;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, mock->attach_size, MIN_SIZE);
 	cancel(test, mock);
 }
 
@@ -1201,6 +1286,26 @@ static void test_access_default(struct kunit *test)
 static const char *mock_fence_name(struct dma_fence *fence)
 {
 	return "videobuf2";
+}
+
+/* What the CPU cannot address is of no use to a driver that needs that. */
+static void test_access_no_address(struct kunit *test)
+{
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_DMABUF, true);
+	struct plane plane = { };
+
+	mock_export(test, mock, SMALL);
+	plane.fd = mock->fd[0];
+	mock->no_vaddr = true;
+	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, qbuf(mock, &plane));
+	KUNIT_EXPECT_EQ(test, references(mock, 0), 1);
+	KUNIT_EXPECT_EQ(test, mock->attached, 0);
+	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
+
+	mock->no_vaddr = false;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	cancel(test, mock);
 }
 
 static const struct dma_fence_ops mock_fence_ops = {
@@ -1685,7 +1790,6 @@ static void test_hold_free(struct kunit *test)
 	struct plane plane = { };
 	struct task_struct *task;
 	struct vb2_buffer *vb;
-	unsigned long timeout;
 	struct mock *mock;
 	int i;
 
@@ -1703,8 +1807,7 @@ static void test_hold_free(struct kunit *test)
 
 		/* until it sleeps, or is done if it does not wait */
 		wait_for_completion(&mock->freeing);
-		timeout = jiffies + 10 * HZ;
-		while (task_is_running(task) && time_before(jiffies, timeout))
+		while (task_is_running(task))
 			schedule();
 		KUNIT_ASSERT_EQ(test, mock->attached, 1);
 		KUNIT_EXPECT_NULL(test, vb2_find_buffer(&mock->q, 1));
@@ -1724,8 +1827,9 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_userptr_keeps_planes),
 	KUNIT_CASE(test_import_forgets_timestamp),
 	KUNIT_CASE(test_plane_sizes),
-	KUNIT_CASE(test_payload),
+	KUNIT_CASE_PARAM(test_payload, payload_gen_params),
 	KUNIT_CASE(test_payload_planes),
+	KUNIT_CASE(test_huge),
 	KUNIT_CASE(test_cache_hints),
 	KUNIT_CASE(test_remove_prepared),
 	KUNIT_CASE(test_start_fails),
@@ -1736,6 +1840,7 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_access_fails),
 	KUNIT_CASE(test_access_planes),
 	KUNIT_CASE(test_access_default),
+	KUNIT_CASE(test_access_no_address),
 	KUNIT_CASE(test_access_fenced),
 	KUNIT_CASE(test_fenced),
 	KUNIT_CASE(test_fenced_order),

@@ -8,7 +8,7 @@
  * Needs root, debugfs and sw_sync. Each case takes two seconds, or as many as
  * $VB2_RACE_SECONDS says:
  *
- *	modprobe vivid n_devs=3 allocators=0,1,2
+ *	modprobe vivid n_devs=4 allocators=0,1,0,2 multiplanar=1,1,2,1
  *	modprobe vim2m
  *	modprobe vicodec
  */
@@ -353,6 +353,98 @@ static int count_dmabufs(void)
 	return count;
 }
 
+/* Somebody who maps what is not there, or will not stay */
+struct mapper {
+	int fd;
+	off_t offset;
+	int mapped;
+	bool stop;
+};
+
+static void *map(void *arg)
+{
+	struct mapper *mapper = arg;
+	size_t size = sysconf(_SC_PAGESIZE);
+	uint8_t *mem;
+
+	while (!__atomic_load_n(&mapper->stop, __ATOMIC_RELAXED)) {
+		mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   mapper->fd, mapper->offset);
+		if (mem == MAP_FAILED)
+			continue;
+		mem[0]++;
+		munmap(mem, size);
+		mapper->mapped++;
+	}
+
+	return NULL;
+}
+
+/*
+ * A buffer whose second plane cannot be had has been there with its first one
+ * for a moment.
+ */
+TEST(map_failing)
+{
+	enum v4l2_buf_type type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+	struct v4l2_create_buffers create = {
+		.count = 1,
+		.memory = V4L2_MEMORY_MMAP,
+		.format = {
+			.type = type,
+			.fmt.pix_mp = {
+				.width = 320,
+				.height = 180,
+				.pixelformat = V4L2_PIX_FMT_NV16M,
+				.num_planes = 2,
+			},
+		},
+	};
+	struct v4l2_requestbuffers req = {
+		.count = 1, .type = type, .memory = V4L2_MEMORY_MMAP,
+	};
+	struct v4l2_plane planes[2] = { };
+	struct v4l2_buffer buf = {
+		.type = type,
+		.memory = V4L2_MEMORY_MMAP,
+		.length = 2,
+		.m.planes = planes,
+	};
+	struct v4l2_remove_buffers remove = { .count = 1, .type = type };
+	struct mapper mapper = { };
+	pthread_t thread;
+	int i;
+
+	mapper.fd = vivid_open("vivid-002-vid-cap");
+	if (mapper.fd == -ENODEV)
+		SKIP(return, "no vivid-002-vid-cap");
+	ASSERT_GE(mapper.fd, 0);
+	ASSERT_EQ(0, vivid_set_input(mapper.fd, "Webcam"));
+	if (v4l2_ioctl(mapper.fd, VIDIOC_S_FMT, &create.format))
+		SKIP(return, "vivid-002-vid-cap is not multi-planar");
+	ASSERT_EQ(0, v4l2_ioctl(mapper.fd, VIDIOC_REQBUFS, &req));
+
+	/* where the buffer would be */
+	ASSERT_EQ(0, v4l2_ioctl(mapper.fd, VIDIOC_CREATE_BUFS, &create));
+	buf.index = create.index;
+	ASSERT_EQ(0, v4l2_ioctl(mapper.fd, VIDIOC_QUERYBUF, &buf));
+	mapper.offset = planes[0].m.mem_offset;
+	remove.index = create.index;
+	ASSERT_EQ(0, v4l2_ioctl(mapper.fd, VIDIOC_REMOVE_BUFS, &remove));
+
+	create.format.fmt.pix_mp.plane_fmt[1].sizeimage = UINT32_MAX - 65535;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, map, &mapper));
+	for (i = 0; i < 1000; i++) {
+		create.count = 1;
+		ASSERT_EQ(-ENOMEM, v4l2_ioctl(mapper.fd, VIDIOC_CREATE_BUFS,
+					      &create));
+	}
+	__atomic_store_n(&mapper.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	TH_LOG("mapped %d times", mapper.mapped);
+	close(mapper.fd);
+}
+
 FIXTURE(race)
 {
 	struct race race;
@@ -497,6 +589,8 @@ TEST_F_TIMEOUT(race, all, 7200)
 					    &racers[i]));
 	}
 	nanosleep(&left, NULL);
+	/* what does not come now never will */
+	alarm(60);
 	while (!__atomic_load_n(&race->frames, __ATOMIC_RELAXED))
 		sched_yield();
 	__atomic_store_n(&race->stop, true, __ATOMIC_RELAXED);

@@ -473,7 +473,7 @@ static inline int vivid_try_buffer(struct vivid_queue *q, unsigned int index,
 	return ret;
 }
 
-/* Returns the index of the buffer, or -errno: -ETIMEDOUT after two seconds. */
+/* Waits for a buffer and returns its index, or -errno. */
 static inline int vivid_dqbuf(struct vivid_queue *q)
 {
 	struct pollfd pollfd = {
@@ -483,9 +483,8 @@ static inline int vivid_dqbuf(struct vivid_queue *q)
 	struct v4l2_buffer buf = { .type = q->type, .memory = q->memory };
 	int ret;
 
-	ret = poll(&pollfd, 1, 2000);
-	if (ret <= 0)
-		return ret ? -errno : -ETIMEDOUT;
+	if (poll(&pollfd, 1, -1) < 0)
+		return -errno;
 
 	ret = v4l2_ioctl(q->fd, VIDIOC_DQBUF, &buf);
 	if (ret)

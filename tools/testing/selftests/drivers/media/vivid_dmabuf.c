@@ -186,6 +186,7 @@ FIXTURE_VARIANT_ADD(import, vicodec) { .alloc = vicodec_alloc };
 FIXTURE_VARIANT_ADD(import, vimc) { .alloc = vimc_alloc };
 FIXTURE_VARIANT_ADD(import, vivid) { .vivid = "vivid-001-vid-cap" };
 FIXTURE_VARIANT_ADD(import, vivid_dma_contig) { .vivid = "vivid-003-vid-cap" };
+FIXTURE_VARIANT_ADD(import, vivid_dma_sg) { .vivid = "vivid-009-vid-cap" };
 
 /* Fills self->dmabuf with buffers for the larger of both formats. */
 FIXTURE_SETUP(import)
@@ -591,7 +592,8 @@ TEST(long_plane)
 		.length = 2,
 		.m.planes = planes,
 	};
-	int fd, dmabuf, i;
+	struct pollfd pollfd = { .events = POLLIN };
+	int fd, dmabuf, i, ret;
 
 	fd = vivid_open("vivid-002-vid-cap");
 	if (fd == -ENODEV)
@@ -612,14 +614,92 @@ TEST(long_plane)
 	planes[1].m.fd = dmabuf;
 
 	ASSERT_EQ(0, v4l2_ioctl(fd, VIDIOC_REQBUFS, &req));
-	for (buf.index = 0; buf.index < req.count; buf.index++)
-		EXPECT_EQ(-EINVAL, v4l2_ioctl(fd, VIDIOC_QBUF, &buf));
+	for (buf.index = 0; buf.index < req.count; buf.index++) {
+		ret = v4l2_ioctl(fd, VIDIOC_QBUF, &buf);
+		EXPECT_EQ(-EINVAL, ret);
+	}
 
 	/* Where that was accepted, vivid writes behind the end of it. */
 	EXPECT_EQ(0, v4l2_ioctl(fd, VIDIOC_STREAMON, &type));
-	sleep(1);
+	pollfd.fd = fd;
+	if (!ret)
+		EXPECT_EQ(1, poll(&pollfd, 1, -1));
 	close(dmabuf);
 	close(fd);
+}
+
+/* The length of a buffer has 32 bits. */
+TEST_F(queue, four_gigabytes)
+{
+	uint8_t *mem, *reference = self->q.mem[0];
+	int huge, cpu_only;
+
+	if (sizeof(long) == 4)
+		SKIP(return, "no dma-buf is that large");
+	huge = udmabuf_repeat(1ull << 32);
+	if (huge == -ENODEV)
+		SKIP(return, "no udmabuf");
+	ASSERT_GE(huge, 0);
+	mem = mmap(NULL, CAPTURE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   huge, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(mem, POISON, CAPTURE_SIZE);
+	ASSERT_EQ(0, vivid_take_pictures(&self->q));
+
+	self->q.dmabuf[0] = huge;
+	ASSERT_EQ(0, vivid_qbuf_len(&self->q, 0, 0, 0));
+	ASSERT_EQ(0, vivid_qbuf(&self->q, 1));
+	ASSERT_EQ(0, vivid_streamon(&self->q));
+	EXPECT_GE(vivid_dqbuf(&self->q), 0);
+	EXPECT_GE(vivid_dqbuf(&self->q), 0);
+	ASSERT_EQ(0, vivid_streamoff(&self->q));
+	EXPECT_EQ(0, memcmp(mem, reference, CAPTURE_SIZE));
+
+	memset(mem, POISON, CAPTURE_SIZE);
+	ASSERT_EQ(0, vivid_take_pictures(&self->q));
+	EXPECT_EQ(0, memcmp(mem, reference, CAPTURE_SIZE));
+
+	EXPECT_EQ(1, dmabuf_attachments(huge, &cpu_only));
+	EXPECT_EQ(0, vivid_free(&self->q));
+	EXPECT_EQ(0, dmabuf_attachments(huge, &cpu_only));
+	munmap(mem, CAPTURE_SIZE);
+	close(huge);
+}
+
+/* Neither is there an IOMMU that maps so much, nor a bounce buffer. */
+TEST(four_gigabytes_for_device)
+{
+	static const char *const nodes[] = {
+		"vivid-003-vid-cap", "vivid-009-vid-cap",
+	};
+	struct vivid_queue q = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	unsigned int i;
+	int huge, cpu_only;
+
+	if (sizeof(long) == 4)
+		SKIP(return, "no dma-buf is that large");
+	huge = udmabuf_repeat(1ull << 32);
+	if (huge == -ENODEV)
+		SKIP(return, "no udmabuf");
+	ASSERT_GE(huge, 0);
+
+	for (i = 0; i < 2; i++) {
+		q.fd = vivid_open(nodes[i]);
+		if (q.fd == -ENODEV)
+			SKIP(return, "no %s", nodes[i]);
+		ASSERT_GE(q.fd, 0);
+		ASSERT_EQ(0, vivid_set_input(q.fd, "Webcam"));
+		ASSERT_EQ(0, vivid_set_format(q.fd, q.type, WIDTH,
+					      CAPTURE_HEIGHT));
+		q.memory = V4L2_MEMORY_DMABUF;
+		ASSERT_EQ(0, vivid_reqbufs(&q, 1));
+		q.dmabuf[0] = huge;
+		EXPECT_EQ(-ENOMEM, vivid_qbuf_len(&q, 0, 0, 0));
+		EXPECT_EQ(-ENOMEM, vivid_qbuf_len(&q, 0, CAPTURE_SIZE, 0));
+		EXPECT_EQ(0, dmabuf_attachments(huge, &cpu_only));
+		close(q.fd);
+	}
+	close(huge);
 }
 
 /* I/O memory is no memory for a driver that copies frames with the CPU. */
@@ -721,6 +801,33 @@ TEST_F(queue, trace)
 	EXPECT_GE(detached, 1);
 }
 
+/* A size that no machine has the memory for is an error, and no more. */
+TEST(larger_than_memory)
+{
+	static const char *const nodes[] = {
+		"vivid-000-vid-cap", "vivid-003-vid-cap",
+	};
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < 2; i++) {
+		struct v4l2_create_buffers create = {
+			.count = 1,
+			.memory = V4L2_MEMORY_MMAP,
+			.format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		};
+
+		fd = vivid_open(nodes[i]);
+		if (fd == -ENODEV)
+			SKIP(return, "no %s", nodes[i]);
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(0, v4l2_ioctl(fd, VIDIOC_G_FMT, &create.format));
+		create.format.fmt.pix.sizeimage = UINT32_MAX - 65535;
+		EXPECT_EQ(-ENOMEM, v4l2_ioctl(fd, VIDIOC_CREATE_BUFS, &create));
+		close(fd);
+	}
+}
+
 #define PART_SIZE	65536
 
 static int vmalloc_alloc(size_t size)
@@ -731,6 +838,11 @@ static int vmalloc_alloc(size_t size)
 static int dma_contig_alloc(size_t size)
 {
 	return vivid_alloc_export("vivid-003-vid-cap", size);
+}
+
+static int dma_sg_alloc(size_t size)
+{
+	return vivid_alloc_export("vivid-009-vid-cap", size);
 }
 
 FIXTURE(part)
@@ -750,6 +862,7 @@ FIXTURE_VARIANT_ADD(part, cma_heap) { .alloc = cma_heap_alloc };
 FIXTURE_VARIANT_ADD(part, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(part, vmalloc) { .alloc = vmalloc_alloc };
 FIXTURE_VARIANT_ADD(part, dma_contig) { .alloc = dma_contig_alloc };
+FIXTURE_VARIANT_ADD(part, dma_sg) { .alloc = dma_sg_alloc };
 FIXTURE_VARIANT_ADD(part, vgem) { .alloc = vgem_alloc };
 FIXTURE_VARIANT_ADD(part, virtio_gpu) { .alloc = virtio_gpu_alloc };
 FIXTURE_VARIANT_ADD(part, vkms) { .alloc = vkms_alloc };

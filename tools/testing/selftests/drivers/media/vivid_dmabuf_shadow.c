@@ -405,7 +405,7 @@ static int wait_done(struct vivid_queue *q)
 {
 	struct pollfd pollfd = { .fd = q->fd, .events = POLLIN };
 
-	return poll(&pollfd, 1, 2000) == 1 ? 0 : -ETIMEDOUT;
+	return poll(&pollfd, 1, -1) == 1 ? 0 : -errno;
 }
 
 /* Two capture into one buffer. Neither takes from the other what it has. */

@@ -120,6 +120,11 @@ static int dma_contig_alloc(size_t size)
 	return node_alloc("vivid-003-vid-cap", V4L2_MEMORY_FLAG_NON_COHERENT);
 }
 
+static int dma_sg_alloc(size_t size)
+{
+	return node_alloc("vivid-009-vid-cap", 0);
+}
+
 static int vmalloc_alloc(size_t size)
 {
 	return node_alloc("vivid-000-vid-cap", 0);
@@ -156,6 +161,7 @@ FIXTURE_VARIANT_ADD(sync, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(sync, udmabuf_hugetlb) { .alloc = udmabuf_hugetlb_alloc };
 FIXTURE_VARIANT_ADD(sync, vmalloc) { .alloc = vmalloc_alloc };
 FIXTURE_VARIANT_ADD(sync, dma_contig) { .alloc = dma_contig_alloc };
+FIXTURE_VARIANT_ADD(sync, dma_sg) { .alloc = dma_sg_alloc };
 
 FIXTURE_SETUP(sync)
 {

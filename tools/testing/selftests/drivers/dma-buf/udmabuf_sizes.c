@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What /dev/udmabuf says to sizes that memory has not, and to more of them than
+ * a number can count. Needs root, for the limits of the module.
+ */
+
+#define _FILE_OFFSET_BITS 64
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/udmabuf.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../kselftest_harness.h"
+
+#define PARAMETERS	"/sys/module/udmabuf/parameters/"
+
+/* So many items of so many pages are 2^32 pages. */
+#define ITEMS		(1u << 17)
+#define ITEM_PAGES	(1u << 15)
+
+/* so many items have four bytes more than 32 bits can count */
+#define LONG_LIST	(UINT32_MAX / sizeof(struct udmabuf_create_item) + 1)
+
+/* Returns what was there before, or -errno. */
+static long set_parameter(const char *path, long value)
+{
+	long before = -EIO;
+	FILE *file;
+
+	file = fopen(path, "r+");
+	if (!file)
+		return -errno;
+	if (fscanf(file, "%ld", &before) == 1) {
+		rewind(file);
+		fprintf(file, "%ld", value);
+	}
+	if (fclose(file))
+		return -errno;
+
+	return before;
+}
+
+FIXTURE(sizes)
+{
+	int udmabuf;
+	int memfd;
+	uint64_t page;
+	long size_limit;
+	long list_limit;
+	int error;
+};
+
+FIXTURE_SETUP(sizes)
+{
+	self->page = sysconf(_SC_PAGESIZE);
+	/* 32 bits can count no more bytes, 64 bits can and have no memory */
+	self->error = sizeof(long) == 4 ? -EINVAL : -ENOMEM;
+	self->udmabuf = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	if (self->udmabuf < 0)
+		SKIP(return, "no /dev/udmabuf");
+	self->size_limit = set_parameter(PARAMETERS "size_limit_mb", INT_MAX);
+	self->list_limit = set_parameter(PARAMETERS "list_limit", INT_MAX);
+	ASSERT_GT(self->size_limit, 0);
+	ASSERT_GT(self->list_limit, 0);
+	self->memfd = memfd_create("udmabuf_sizes",
+				   MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ASSERT_GE(self->memfd, 0);
+	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+}
+
+FIXTURE_TEARDOWN(sizes)
+{
+	if (self->udmabuf < 0)
+		return;
+	set_parameter(PARAMETERS "size_limit_mb", self->size_limit);
+	set_parameter(PARAMETERS "list_limit", self->list_limit);
+	close(self->memfd);
+	close(self->udmabuf);
+}
+
+static int create(FIXTURE_DATA(sizes) *self, uint64_t offset, uint64_t size)
+{
+	struct udmabuf_create item = {
+		.memfd = self->memfd,
+		.flags = UDMABUF_FLAGS_CLOEXEC,
+		.offset = offset,
+		.size = size,
+	};
+	int fd;
+
+	fd = ioctl(self->udmabuf, UDMABUF_CREATE, &item);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* A list of @count items of @pages, and a last one of a single page */
+static int create_list(FIXTURE_DATA(sizes) *self, uint32_t count,
+		       uint64_t pages)
+{
+	struct udmabuf_create_list *list;
+	uint32_t i;
+	int fd;
+
+	list = calloc(1, sizeof(*list) + (count + 1) * sizeof(list->list[0]));
+	if (!list)
+		return -ENOMEM;
+	list->flags = UDMABUF_FLAGS_CLOEXEC;
+	list->count = count + 1;
+	for (i = 0; i <= count; i++) {
+		list->list[i].memfd = self->memfd;
+		list->list[i].size = (i < count ? pages : 1) * self->page;
+	}
+	fd = ioctl(self->udmabuf, UDMABUF_CREATE_LIST, list);
+	if (fd < 0)
+		fd = -errno;
+	free(list);
+
+	return fd;
+}
+
+/* Nothing is allocated for what the memfd does not have. */
+TEST_F(sizes, beyond_memfd)
+{
+	int fd;
+
+	ASSERT_EQ(0, ftruncate(self->memfd, 2 * self->page));
+	EXPECT_EQ(-EINVAL, create(self, 0, 3 * self->page));
+	EXPECT_EQ(-EINVAL, create(self, 2 * self->page, self->page));
+	EXPECT_EQ(-EINVAL, create(self, -self->page, 2 * self->page));
+	EXPECT_EQ(-EINVAL, create(self, 0, 1ull << 41));
+	EXPECT_EQ(-EINVAL, create(self, 1ull << 62, 1ull << 63));
+
+	fd = create(self, self->page, self->page);
+	EXPECT_GE(fd, 0);
+	close(fd);
+}
+
+/* Nor is the kernel surprised at what is not to be had. */
+TEST_F(sizes, beyond_memory)
+{
+	ASSERT_EQ(0, ftruncate(self->memfd, 1ull << 41));
+	EXPECT_EQ(self->error, create(self, 0, 1ull << 41));
+}
+
+TEST_F(sizes, pages_wrap)
+{
+	ASSERT_EQ(0, ftruncate(self->memfd, ITEM_PAGES * self->page));
+	EXPECT_EQ(self->error, create_list(self, ITEMS, ITEM_PAGES));
+}
+
+TEST_F(sizes, list_wraps)
+{
+	struct udmabuf_create_list list = { .count = LONG_LIST };
+
+	EXPECT_EQ(-1, ioctl(self->udmabuf, UDMABUF_CREATE_LIST, &list));
+	EXPECT_EQ(EOVERFLOW, errno);
+}
+
+TEST_HARNESS_MAIN
