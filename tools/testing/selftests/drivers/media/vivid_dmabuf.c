@@ -702,6 +702,32 @@ TEST(four_gigabytes_for_device)
 	close(huge);
 }
 
+/* The end of a user pointer may wrap. */
+TEST(userptr_wraps)
+{
+	struct vivid_queue q = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.memory = V4L2_MEMORY_USERPTR,
+	};
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct v4l2_buffer buf = {
+		.type = q.type,
+		.memory = q.memory,
+		.length = 2 * page,
+		.m.userptr = -page,
+	};
+
+	q.fd = vivid_open("vivid-000-vid-cap");
+	if (q.fd == -ENODEV)
+		SKIP(return, "no vivid-000-vid-cap");
+	ASSERT_GE(q.fd, 0);
+	ASSERT_EQ(0, vivid_set_input(q.fd, "Webcam"));
+	ASSERT_EQ(0, vivid_set_format(q.fd, q.type, 16, 16));
+	ASSERT_EQ(0, vivid_reqbufs(&q, 1));
+	EXPECT_EQ(-EFAULT, v4l2_ioctl(q.fd, VIDIOC_QBUF, &buf));
+	close(q.fd);
+}
+
 /* I/O memory is no memory for a driver that copies frames with the CPU. */
 TEST_F(queue, io_memory)
 {
