@@ -518,6 +518,44 @@ static int take_event(struct codec *codec)
 	return ret ? ret : (int)event.type;
 }
 
+/* A request with buffers of two files is for both. */
+TEST(two_files)
+{
+	struct vivid_queue out[2] = { }, cap[2] = { };
+	int i, media, request, ret;
+
+	for (i = 0; i < 2; i++) {
+		ret = open_vim2m(&out[i], &cap[i]);
+		if (ret == -ENODEV)
+			SKIP(return, "no vim2m");
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, vivid_alloc_mmap(&out[i], M2M_COUNT));
+		ASSERT_EQ(0, vivid_alloc_mmap(&cap[i], M2M_COUNT));
+		ASSERT_EQ(0, vivid_qbuf(&cap[i], 0));
+		ASSERT_EQ(0, vivid_streamon(&out[i]));
+		ASSERT_EQ(0, vivid_streamon(&cap[i]));
+	}
+	media = vivid_open_media(out[0].fd);
+	ASSERT_GE(media, 0);
+	ASSERT_EQ(0, v4l2_ioctl(media, MEDIA_IOC_REQUEST_ALLOC, &request));
+	for (i = 0; i < 2; i++) {
+		out[i].request = request;
+		ASSERT_EQ(0, vivid_qbuf(&out[i], 0));
+	}
+	ASSERT_EQ(0, queue_request(request));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(0, dequeue(&cap[i]));
+	EXPECT_TRUE(is_complete(request, -1));
+
+	for (i = 0; i < 2; i++) {
+		unmap_buffers(&out[i]);
+		unmap_buffers(&cap[i]);
+		close(out[i].fd);
+	}
+	close(request);
+	close(media);
+}
+
 FIXTURE(drain)
 {
 	struct codec codec;

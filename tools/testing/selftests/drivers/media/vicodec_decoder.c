@@ -426,13 +426,13 @@ TEST_F_TIMEOUT(reference, fenced, 60)
 
 	if (access(SW_SYNC, R_OK | W_OK))
 		SKIP(return, "no sw_sync");
-	ASSERT_EQ(0, start_device(&device));
 	ASSERT_EQ(0, decode_noise(dec, 1));
 	if (variant->memory == V4L2_MEMORY_MMAP)
 		dmabuf = vivid_export(&dec->cap, 0);
 	else
 		dmabuf = dup(dec->cap.dmabuf[0]);
 	ASSERT_GE(dmabuf, 0);
+	ASSERT_EQ(0, start_device(&device));
 	ASSERT_EQ(0, attach_writer(&device, FIRST, dmabuf));
 
 	ASSERT_EQ(0, vivid_qbuf(&dec->cap, 1));

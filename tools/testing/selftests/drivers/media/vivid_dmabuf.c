@@ -692,7 +692,7 @@ TEST(four_gigabytes_for_device)
 		ASSERT_EQ(0, vivid_set_format(q.fd, q.type, WIDTH,
 					      CAPTURE_HEIGHT));
 		q.memory = V4L2_MEMORY_DMABUF;
-		ASSERT_EQ(0, vivid_reqbufs(&q, 1));
+		ASSERT_EQ(0, vivid_reqbufs(&q, 2));
 		q.dmabuf[0] = huge;
 		EXPECT_EQ(-ENOMEM, vivid_qbuf_len(&q, 0, 0, 0));
 		EXPECT_EQ(-ENOMEM, vivid_qbuf_len(&q, 0, CAPTURE_SIZE, 0));
@@ -713,7 +713,7 @@ TEST(userptr_wraps)
 	struct v4l2_buffer buf = {
 		.type = q.type,
 		.memory = q.memory,
-		.length = 2 * page,
+		.length = CAPTURE_SIZE,
 		.m.userptr = -page,
 	};
 
@@ -722,8 +722,8 @@ TEST(userptr_wraps)
 		SKIP(return, "no vivid-000-vid-cap");
 	ASSERT_GE(q.fd, 0);
 	ASSERT_EQ(0, vivid_set_input(q.fd, "Webcam"));
-	ASSERT_EQ(0, vivid_set_format(q.fd, q.type, 16, 16));
-	ASSERT_EQ(0, vivid_reqbufs(&q, 1));
+	ASSERT_EQ(0, vivid_set_format(q.fd, q.type, WIDTH, CAPTURE_HEIGHT));
+	ASSERT_EQ(0, vivid_reqbufs(&q, 2));
 	EXPECT_EQ(-EFAULT, v4l2_ioctl(q.fd, VIDIOC_QBUF, &buf));
 	close(q.fd);
 }
@@ -885,10 +885,10 @@ FIXTURE_VARIANT(part)
 
 FIXTURE_VARIANT_ADD(part, system_heap) { .alloc = system_heap_alloc };
 FIXTURE_VARIANT_ADD(part, cma_heap) { .alloc = cma_heap_alloc };
+FIXTURE_VARIANT_ADD(part, dma_sg) { .alloc = dma_sg_alloc };
 FIXTURE_VARIANT_ADD(part, udmabuf) { .alloc = udmabuf_alloc };
 FIXTURE_VARIANT_ADD(part, vmalloc) { .alloc = vmalloc_alloc };
 FIXTURE_VARIANT_ADD(part, dma_contig) { .alloc = dma_contig_alloc };
-FIXTURE_VARIANT_ADD(part, dma_sg) { .alloc = dma_sg_alloc };
 FIXTURE_VARIANT_ADD(part, vgem) { .alloc = vgem_alloc };
 FIXTURE_VARIANT_ADD(part, virtio_gpu) { .alloc = virtio_gpu_alloc };
 FIXTURE_VARIANT_ADD(part, vkms) { .alloc = vkms_alloc };
