@@ -10,6 +10,7 @@
  *	modprobe visl
  */
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "../../kselftest_harness.h"
@@ -27,6 +28,10 @@
 			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT | \
 			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED)
 
+/* A block of a P-frame whose 64 coefficients are zero */
+#define UNCHANGED	htonl(0x8000000f)
+#define COPY_SIZE	(PIXELS / 64 * sizeof(uint32_t))
+
 #define ROUNDS		200
 
 enum { OUT, CAP, QUEUES };
@@ -37,6 +42,7 @@ struct decoder {
 	int fd;
 	int media;
 	bool mplane;
+	bool copy;	/* the frame before, by a P-frame that changes nothing */
 	int dmabuf[QUEUES][BUFFERS];
 	uint8_t *mem[QUEUES][BUFFERS];
 };
@@ -72,11 +78,11 @@ static int set_format(struct decoder *dec, int queue, uint32_t pixelformat)
 static int buffer_ioctl(struct decoder *dec, int queue, unsigned int index,
 			unsigned long cmd, uint32_t flags, int request)
 {
-	uint32_t bytesused = queue == OUT ? PIXELS : 0;
+	uint32_t bytesused = dec->copy ? COPY_SIZE : PIXELS;
 	struct v4l2_plane plane = {
 		.m.fd = dec->dmabuf[queue][index],
 		.length = SIZE,
-		.bytesused = bytesused,
+		.bytesused = queue == OUT ? bytesused : 0,
 	};
 	struct v4l2_buffer buf = {
 		.index = index,
@@ -85,7 +91,7 @@ static int buffer_ioctl(struct decoder *dec, int queue, unsigned int index,
 		.field = V4L2_FIELD_NONE,
 		.flags = flags,
 		.request_fd = request,
-		.timestamp.tv_usec = 1,
+		.timestamp.tv_usec = dec->copy ? 2 : 1,
 	};
 	int ret;
 
@@ -95,7 +101,7 @@ static int buffer_ioctl(struct decoder *dec, int queue, unsigned int index,
 	} else {
 		buf.m.fd = dec->dmabuf[queue][index];
 		buf.length = SIZE;
-		buf.bytesused = bytesused;
+		buf.bytesused = plane.bytesused;
 	}
 	ret = v4l2_ioctl(dec->fd, cmd, &buf);
 	if (ret || cmd != VIDIOC_DQBUF)
@@ -166,6 +172,11 @@ static int decode_slice(struct decoder *dec, unsigned int index, uint32_t flags)
 	};
 	int ret, request;
 
+	if (dec->copy) {
+		params.flags &= ~(V4L2_FWHT_FL_I_FRAME |
+				  V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED);
+		params.backward_ref_ts = 1000;
+	}
 	ret = v4l2_ioctl(dec->media, MEDIA_IOC_REQUEST_ALLOC, &request);
 	if (ret)
 		return ret;
@@ -322,6 +333,43 @@ TEST_F_TIMEOUT(stateless, decode, 60)
 		EXPECT_EQ(0, memcmp(dec->mem[CAP][0], dec->mem[OUT][0],
 				    PIXELS));
 	close(request);
+}
+
+static void decode_to(struct __test_metadata *_metadata, struct decoder *dec,
+		      int index)
+{
+	int request;
+
+	ASSERT_EQ(0, qbuf(dec, CAP, index));
+	request = decode_slice(dec, 1, 0);
+	ASSERT_GE(request, 0);
+	ASSERT_TRUE(is_complete(request, -1));
+	close(request);
+	ASSERT_EQ(1, dqbuf(dec, OUT));
+	ASSERT_EQ(index, dqbuf(dec, CAP));
+}
+
+/* Nobody waits for a device that is to write to the reference of a frame. */
+TEST_F_TIMEOUT(stateless, reference, 60)
+{
+	struct decoder *dec = &self->dec;
+	uint32_t *data = (uint32_t *)dec->mem[OUT][1];
+	int i;
+
+	fill_noise(data, PIXELS, 1);
+	decode_to(_metadata, dec, 1);
+	ASSERT_EQ(0, signal_fences(&self->device, SECOND));
+	ASSERT_EQ(0, attach_writer(&self->device, FIRST, dec->dmabuf[CAP][1]));
+
+	dec->copy = true;
+	for (i = 0; i < PIXELS / 64; i++)
+		data[i] = UNCHANGED;
+	decode_to(_metadata, dec, 0);
+	EXPECT_TRUE(is_pending(dec->dmabuf[CAP][1]));
+	EXPECT_FALSE(is_poison(dec->mem[CAP][1], PIXELS));
+	if (!variant->mplane)
+		EXPECT_EQ(0, memcmp(dec->mem[CAP][0], dec->mem[CAP][1],
+				    PIXELS));
 }
 
 /* STREAMOFF of either queue takes the buffer back, and ends the request. */

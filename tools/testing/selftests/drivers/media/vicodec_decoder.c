@@ -21,7 +21,6 @@
 #include <sys/wait.h>
 
 #include "../../kselftest_harness.h"
-#include "dmabuf_fence.h"
 #include "dmabuf_shadow.h"
 #include "vivid.h"
 
@@ -164,7 +163,7 @@ static void alloc_frames(struct __test_metadata *_metadata,
  * Makes a request out of the data in an OUTPUT buffer: a frame with a time of
  * @usec, and a P-frame on what has a time of @reference if that is not zero.
  */
-static int make_picture(struct stateless_decoder *dec, unsigned int index,
+static int make_request(struct stateless_decoder *dec, unsigned int index,
 			unsigned int size, unsigned int usec,
 			unsigned int reference)
 {
@@ -217,12 +216,17 @@ static int finish_request(struct stateless_decoder *dec, int request)
 	return ret < 0 ? ret : 0;
 }
 
+static int queue_request(int request)
+{
+	return v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
+}
+
 /* Makes a request to decode the noise, from the first OUTPUT buffer. */
 static int make_noise(struct stateless_decoder *dec, unsigned int usec)
 {
 	memcpy(dec->out.mem[0], dec->noise, dec->size);
 
-	return make_picture(dec, 0, dec->size, usec, 0);
+	return make_request(dec, 0, dec->size, usec, 0);
 }
 
 /* Makes a request to decode the same from what has a time of @usec. */
@@ -235,7 +239,7 @@ static int make_copy(struct stateless_decoder *dec, unsigned int index,
 	for (i = 0; i < blocks; i++)
 		data[i] = UNCHANGED;
 
-	return make_picture(dec, index, blocks * sizeof(*data),
+	return make_request(dec, index, blocks * sizeof(*data),
 			    usec + 1 + index, usec);
 }
 
@@ -415,36 +419,6 @@ TEST_F_TIMEOUT(reference, taken, 120)
 	ASSERT_GE(request, 0);
 	ASSERT_EQ(0, queue_request(request));
 	EXPECT_EQ(-EIO, finish_request(dec, request));
-}
-
-/* Decoding does not wait for a device that is to write to the reference. */
-TEST_F_TIMEOUT(reference, fenced, 60)
-{
-	struct stateless_decoder *dec = &self->dec;
-	struct device device;
-	int dmabuf, request;
-
-	if (access(SW_SYNC, R_OK | W_OK))
-		SKIP(return, "no sw_sync");
-	ASSERT_EQ(0, decode_noise(dec, 1));
-	if (variant->memory == V4L2_MEMORY_MMAP)
-		dmabuf = vivid_export(&dec->cap, 0);
-	else
-		dmabuf = dup(dec->cap.dmabuf[0]);
-	ASSERT_GE(dmabuf, 0);
-	ASSERT_EQ(0, start_device(&device));
-	ASSERT_EQ(0, attach_writer(&device, FIRST, dmabuf));
-
-	ASSERT_EQ(0, vivid_qbuf(&dec->cap, 1));
-	request = make_copy(dec, 1, 1);
-	ASSERT_GE(request, 0);
-	ASSERT_EQ(0, queue_request(request));
-	EXPECT_EQ(0, finish_request(dec, request));
-	EXPECT_EQ(0, memcmp(dec->cap.mem[1], dec->noise, dec->size));
-	EXPECT_TRUE(is_pending(dmabuf));
-
-	EXPECT_EQ(0, stop_device(&device));
-	close(dmabuf);
 }
 
 /* A thread that queues requests */

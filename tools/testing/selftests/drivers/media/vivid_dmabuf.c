@@ -593,7 +593,7 @@ TEST(long_plane)
 		.m.planes = planes,
 	};
 	struct pollfd pollfd = { .events = POLLIN };
-	int fd, dmabuf, i, ret;
+	int fd, dmabuf, i, ret = -EINVAL;
 
 	fd = vivid_open("vivid-002-vid-cap");
 	if (fd == -ENODEV)
