@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -92,11 +93,13 @@ static void *vmap_runs(struct scatterlist *sg, struct page **pages,
 			size = num_pages_contiguous(pages, count) << PAGE_SHIFT;
 			pages += size >> PAGE_SHIFT;
 		}
-		if (vmap_page_range(addr, addr + size, page_to_phys(page),
+		if (fatal_signal_pending(current) ||
+		    vmap_page_range(addr, addr + size, page_to_phys(page),
 				    prot)) {
 			free_vm_area(area);
 			return NULL;
 		}
+		cond_resched();
 		addr += size;
 		count -= size >> PAGE_SHIFT;
 	}

@@ -142,8 +142,9 @@ static inline int udmabuf_repeat(size_t size)
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		goto out;
 
-	/* older kernels limit it to 64 MB */
-	write_file("/sys/module/udmabuf/parameters/size_limit_mb", "65536");
+	/* older kernels have 64 here, younger ones INT_MAX */
+	write_file("/sys/module/udmabuf/parameters/size_limit_mb",
+		   "2147483647");
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
 	list->count = ITEMS;
 	for (i = 0; i < ITEMS; i++) {

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs the tests in this directory, with the drivers that they need: loads what
-# is not there, with the parameters that the tests want, and unloads it again.
+# Runs the tests of this directory, or those that are named: loads the drivers
+# that are not there, with the parameters that the tests want, and unloads them.
 #
-# Needs root. Fails if a driver cannot be had, or was built in or loaded, and is
-# in use, with other parameters. Exporters of dma-bufs that are not there are
-# skipped, and so is what needs swiotlb=force on the command line.
+# Needs root. Fails if a driver cannot be had or has other parameters: then it
+# is somebody else's, or built in. Exporters of dma-bufs that are not there are
+# skipped, and so is what needs swiotlb=force on the kernel's command line.
 
 DIR=$(dirname "$(readlink -f "$0")")
 . "$DIR"/../../kselftest/ktap_helpers.sh
@@ -15,62 +15,68 @@ VIVID="n_devs=10 multiplanar=1,1,2,1,1,2,1,2,1,1"
 VIVID="$VIVID allocators=0,0,0,1,0,0,0,0,0,2 cache_hints=0,0,0,1"
 loaded=
 
-# load NODE MODULE [PARAMETER...]: the module, and a node that it then has
+have()
+{
+	grep -q -s -x "$1" /sys/class/video4linux/*/name
+}
+
+# load MODULE [PARAMETER...]
 load()
 {
-	node=$1
-	module=$2
-	shift
+	[ ! -d /sys/module/"$1" ] && modprobe -q "$@" && loaded="$1 $loaded"
+}
 
-	# not with the parameters of somebody else
-	[ ! -d /sys/module/"$module" ] || modprobe -q -r "$module"
-	[ -d /sys/module/"$module" ] || loaded="$module $loaded"
-	modprobe -q "$@"
-	grep -q -s -x "$node" /sys/class/video4linux/*/name && return
+# need NODE MODULE [PARAMETER...]: the module is there for that node
+need()
+{
+	node=$1
+	shift
+	have "$node" || load "$@"
+	have "$node" && return
 	ktap_print_msg "no $node: modprobe $*"
-	unload
 	exit "$KSFT_FAIL"
 }
 
 unload()
 {
 	for module in $loaded; do
-		modprobe -q -r "$module" || return 1
+		modprobe -q -r "$module" || ktap_print_msg "$module is in use"
 	done
-	loaded=
 }
 
+# run TEST: prints what it says as comments, and returns its status
+run()
+{
+	return "$({ { "$DIR/$1" 3>&-; echo $? >&3; } |
+		sed 's/^/# /' >&4; } 3>&1)"
+}
+
+[ $# -gt 0 ] || set -- dmabuf_shadow m2m_dmabuf_fence stateless_dmabuf_fence \
+	vb2_race vicodec_decoder vimc_dmabuf vivid_bounds vivid_dmabuf \
+	vivid_dmabuf_fence vivid_dmabuf_move vivid_dmabuf_shadow \
+	vivid_dmabuf_sync
+
 ktap_print_header
+trap unload EXIT
+trap 'exit 1' INT TERM
 for module in udmabuf vgem vkms; do
-	[ -d /sys/module/$module ] || ! modprobe -q $module ||
-		loaded="$module $loaded"
+	load $module
 done
 # shellcheck disable=SC2086 # words
-load vivid-009-vid-cap vivid $VIVID
-load vim2m vim2m
-load stateless-decoder vicodec
-load "Raw Capture 1" vimc
-load visl visl
+need vivid-009-vid-cap vivid $VIVID
+need vim2m vim2m
+need stateless-decoder vicodec
+need "Raw Capture 1" vimc
+need visl visl
 
-set --
-for test in "$DIR"/*; do
-	[ ! -f "$test" ] || [ ! -x "$test" ] || [ "${test%.sh}" != "$test" ] ||
-		set -- "$@" "$test"
-done
-ktap_set_plan $(($# + 1))
-
+ktap_set_plan $#
+exec 4>&1
 for test; do
-	"$test"
+	run "$test"
 	case $? in
-	0) ktap_test_pass "$(basename "$test")" ;;
-	"$KSFT_SKIP") ktap_test_skip "$(basename "$test")" ;;
-	*) ktap_test_fail "$(basename "$test")" ;;
+	0) ktap_test_pass "$test" ;;
+	"$KSFT_SKIP") ktap_test_skip "$test" ;;
+	*) ktap_test_fail "$test" ;;
 	esac
 done
-if unload; then
-	ktap_test_pass unload
-else
-	ktap_test_fail unload
-fi
-
 ktap_finished

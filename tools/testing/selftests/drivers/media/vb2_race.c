@@ -411,10 +411,13 @@ TEST(map_failing)
 		.m.planes = planes,
 	};
 	struct v4l2_remove_buffers remove = { .count = 1, .type = type };
+	const uint32_t size = UINT32_MAX - 65535;
 	struct mapper mapper = { };
 	pthread_t thread;
 	int i;
 
+	if (sysconf(_SC_PHYS_PAGES) >= size / sysconf(_SC_PAGESIZE))
+		SKIP(return, "there is memory for the second plane");
 	mapper.fd = vivid_open("vivid-002-vid-cap");
 	if (mapper.fd == -ENODEV)
 		SKIP(return, "no vivid-002-vid-cap");
@@ -432,7 +435,7 @@ TEST(map_failing)
 	remove.index = create.index;
 	ASSERT_EQ(0, v4l2_ioctl(mapper.fd, VIDIOC_REMOVE_BUFS, &remove));
 
-	create.format.fmt.pix_mp.plane_fmt[1].sizeimage = UINT32_MAX - 65535;
+	create.format.fmt.pix_mp.plane_fmt[1].sizeimage = size;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, map, &mapper));
 	for (i = 0; i < 1000; i++) {
 		create.count = 1;

@@ -746,10 +746,10 @@ TEST_F_TIMEOUT(shadow, dequeued_meanwhile, 60)
 {
 	struct stateless_decoder *dec = &self->dec;
 	struct pollfd second = { .events = POLLPRI };
-	int i, request[2];
-	bool reading;
+	int i, round, request[2];
+	bool reading = false;
 
-	do {
+	for (round = 0; round < 100 && !reading; round++) {
 		ASSERT_EQ(0, vivid_streamoff(&dec->cap));
 		for (i = 0; i < 2; i++)
 			ASSERT_EQ(0, vivid_qbuf(&dec->cap, i));
@@ -773,7 +773,9 @@ TEST_F_TIMEOUT(shadow, dequeued_meanwhile, 60)
 		EXPECT_TRUE(device_has_noise(dec, 1, self->device));
 		EXPECT_TRUE(device_has_noise(dec, 0, self->device));
 		EXPECT_TRUE(shadow_no_writers(self->dmabuf, 2));
-	} while (!reading);
+	}
+	if (!reading)
+		SKIP(return, "decoding is over before anybody looks");
 }
 
 /*
