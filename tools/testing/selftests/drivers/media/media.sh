@@ -52,14 +52,14 @@ run()
 }
 
 [ $# -gt 0 ] || set -- dmabuf_shadow m2m_dmabuf_fence stateless_dmabuf_fence \
-	vb2_race vicodec_decoder vimc_dmabuf vivid_bounds vivid_dmabuf \
-	vivid_dmabuf_fence vivid_dmabuf_move vivid_dmabuf_shadow \
-	vivid_dmabuf_sync
+	uvc_dmabuf vb2_race vicodec_decoder vimc_dmabuf vivid_bounds \
+	vivid_dmabuf vivid_dmabuf_fence vivid_dmabuf_move \
+	vivid_dmabuf_shadow vivid_dmabuf_sync
 
 ktap_print_header
 trap unload EXIT
 trap 'exit 1' INT TERM
-for module in udmabuf vgem vkms; do
+for module in dummy_hcd raw_gadget udmabuf uvcvideo vgem vkms; do
 	load $module
 done
 # shellcheck disable=SC2086 # words
