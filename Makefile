@@ -7,12 +7,13 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
 	@echo 'make test      all tests, one boot for each kernel'
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
+	@echo 'make clients   GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
 	@echo 'make profile   in which functions of the kernel that goes'
 	@echo 'make check     patches, topics, files shown and what applies are the same'
@@ -24,8 +25,8 @@ help:
 	@echo 'make setup     installs the Debian packages that all this needs'
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
-	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, bench; else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|highmem   for kernel, test, shell and profile'
+	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, clients, bench; else $(ONE)'
+	@echo 'FLAVOUR=patched|unpatched|debug|highmem   for kernel, test, clients, shell and profile'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -68,6 +69,10 @@ shell:
 compare:
 	@scripts/setup check compare
 	@scripts/compare $(KERNELS)
+
+clients:
+	@scripts/setup check clients
+	@scripts/clients $(FLAVOUR) $(KERNELS)
 
 bench:
 	@scripts/setup check bench

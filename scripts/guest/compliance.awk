@@ -14,7 +14,7 @@ BEGIN {
 
 # it counts frames in place, with carriage returns, in front of some results
 {
-	gsub(/\r/, "")
+	gsub(/\r| +$/, "")
 	sub(/^.*Frame #.*\ttest /, "\ttest ")
 }
 
@@ -29,9 +29,16 @@ BEGIN {
 	failure = failure $0 "; "
 }
 
-/^\t+test .*: (OK|FAIL|OK \(.*\))$/ {
+# with all formats: "test MMAP for Format RGB3, Frame Size 640x480:" starts one
+/^\t+test .* for Format .*:$/ {
+	section = $0
+	gsub(/^\t+test |:$/, "", section)
+}
+
+# and what was streamed is no "test", but counts
+/^\t+(test |.* -> |.*Stride ).*: (OK|FAIL|OK \(.*\))$/ {
 	name = $0
-	sub(/^\t+test /, "", name)
+	sub(/^\t+(test )?/, "", name)
 	failed = name ~ /: FAIL$/
 	sub(/: (OK|FAIL)[^:]*$/, "", name)
 	name = section " " name

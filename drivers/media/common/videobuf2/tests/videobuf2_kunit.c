@@ -826,7 +826,7 @@ static const struct payload_param {
 
 KUNIT_ARRAY_PARAM_DESC(payload, payload_params, desc);
 
-/* A buffer that has been queued with a large dma-buf, for which that failed... */
+/* A buffer that has, or has not, been queued with a large dma-buf before. */
 static void queue_earlier(struct kunit *test, struct mock *mock,
 			  enum earlier earlier)
 {

@@ -23,8 +23,8 @@
 #define PARAMETERS	"/sys/module/udmabuf/parameters/"
 
 /* So many items of so many pages are 2^32 pages. */
-#define ITEMS		(1u << 15)
-#define ITEM_PAGES	(1u << 17)
+#define ITEMS		32768U
+#define ITEM_PAGES	131072U
 
 /* so many items are a few bytes more than 32 bits can count */
 #define LONG_LIST	(UINT32_MAX / sizeof(struct udmabuf_create_item) + 1)
@@ -83,25 +83,25 @@ FIXTURE_TEARDOWN(sizes)
 	close(self->udmabuf);
 }
 
-static int create(FIXTURE_DATA(sizes) *self, uint64_t offset, uint64_t size)
+static int create(int udmabuf, int memfd, uint64_t offset, uint64_t size)
 {
 	struct udmabuf_create item = {
-		.memfd = self->memfd,
+		.memfd = memfd,
 		.flags = UDMABUF_FLAGS_CLOEXEC,
 		.offset = offset,
 		.size = size,
 	};
 	int fd;
 
-	fd = ioctl(self->udmabuf, UDMABUF_CREATE, &item);
+	fd = ioctl(udmabuf, UDMABUF_CREATE, &item);
 
 	return fd < 0 ? -errno : fd;
 }
 
 /* A list of @count items of @pages, and a last one of a single page */
-static int create_list(FIXTURE_DATA(sizes) *self, uint32_t count,
-		       uint64_t pages)
+static int create_list(int udmabuf, int memfd, uint32_t count, uint64_t pages)
 {
+	uint64_t page = sysconf(_SC_PAGESIZE);
 	struct udmabuf_create_list *list;
 	uint32_t i;
 	int fd;
@@ -112,10 +112,10 @@ static int create_list(FIXTURE_DATA(sizes) *self, uint32_t count,
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
 	list->count = count + 1;
 	for (i = 0; i <= count; i++) {
-		list->list[i].memfd = self->memfd;
-		list->list[i].size = (i < count ? pages : 1) * self->page;
+		list->list[i].memfd = memfd;
+		list->list[i].size = (i < count ? pages : 1) * page;
 	}
-	fd = ioctl(self->udmabuf, UDMABUF_CREATE_LIST, list);
+	fd = ioctl(udmabuf, UDMABUF_CREATE_LIST, list);
 	if (fd < 0)
 		fd = -errno;
 	free(list);
@@ -129,13 +129,17 @@ TEST_F(sizes, beyond_memfd)
 	int fd;
 
 	ASSERT_EQ(0, ftruncate(self->memfd, 2 * self->page));
-	EXPECT_EQ(-EINVAL, create(self, 0, 3 * self->page));
-	EXPECT_EQ(-EINVAL, create(self, 2 * self->page, self->page));
-	EXPECT_EQ(-EINVAL, create(self, -self->page, 2 * self->page));
-	EXPECT_EQ(-EINVAL, create(self, 0, 1ull << 41));
-	EXPECT_EQ(-EINVAL, create(self, 1ull << 62, 1ull << 63));
+	EXPECT_EQ(-EINVAL,
+		  create(self->udmabuf, self->memfd, 0, 3 * self->page));
+	EXPECT_EQ(-EINVAL,
+		  create(self->udmabuf, self->memfd, 2 * self->page, self->page));
+	EXPECT_EQ(-EINVAL,
+		  create(self->udmabuf, self->memfd, -self->page, 2 * self->page));
+	EXPECT_EQ(-EINVAL, create(self->udmabuf, self->memfd, 0, 1ull << 41));
+	EXPECT_EQ(-EINVAL,
+		  create(self->udmabuf, self->memfd, 1ull << 62, 1ull << 63));
 
-	fd = create(self, self->page, self->page);
+	fd = create(self->udmabuf, self->memfd, self->page, self->page);
 	EXPECT_GE(fd, 0);
 	close(fd);
 }
@@ -144,7 +148,7 @@ TEST_F(sizes, beyond_memfd)
 TEST_F(sizes, beyond_memory)
 {
 	ASSERT_EQ(0, ftruncate(self->memfd, 1ull << 41));
-	EXPECT_EQ(-ENOMEM, create(self, 0, 1ull << 41));
+	EXPECT_EQ(-ENOMEM, create(self->udmabuf, self->memfd, 0, 1ull << 41));
 }
 
 TEST_F(sizes, pages_wrap)
@@ -152,7 +156,8 @@ TEST_F(sizes, pages_wrap)
 	ASSERT_EQ(0, ftruncate(self->memfd, ITEM_PAGES * self->page));
 	/* 32 bits can count no more bytes, 64 bits can and have no memory */
 	EXPECT_EQ(sizeof(long) == 4 ? -EINVAL : -ENOMEM,
-		  create_list(self, ITEMS, ITEM_PAGES));
+		  create_list(self->udmabuf, self->memfd, ITEMS,
+			      ITEM_PAGES));
 }
 
 TEST_F(sizes, list_wraps)

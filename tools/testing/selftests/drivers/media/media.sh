@@ -40,7 +40,9 @@ need()
 unload()
 {
 	for module in $loaded; do
-		modprobe -q -r "$module" || ktap_print_msg "$module is in use"
+		modprobe -q -r "$module"
+		[ ! -d /sys/module/"$module" ] ||
+			ktap_print_msg "$module is in use"
 	done
 }
 
@@ -67,7 +69,7 @@ need vivid-009-vid-cap vivid $VIVID
 need vim2m vim2m
 need stateless-decoder vicodec
 need "Raw Capture 1" vimc
-need visl visl
+need "visl" visl
 
 ktap_set_plan $#
 exec 4>&1
