@@ -132,9 +132,11 @@ TEST_F(sizes, beyond_memfd)
 	EXPECT_EQ(-EINVAL,
 		  create(self->udmabuf, self->memfd, 0, 3 * self->page));
 	EXPECT_EQ(-EINVAL,
-		  create(self->udmabuf, self->memfd, 2 * self->page, self->page));
+		  create(self->udmabuf, self->memfd, 2 * self->page,
+			 self->page));
 	EXPECT_EQ(-EINVAL,
-		  create(self->udmabuf, self->memfd, -self->page, 2 * self->page));
+		  create(self->udmabuf, self->memfd, -self->page,
+			 2 * self->page));
 	EXPECT_EQ(-EINVAL, create(self->udmabuf, self->memfd, 0, 1ull << 41));
 	EXPECT_EQ(-EINVAL,
 		  create(self->udmabuf, self->memfd, 1ull << 62, 1ull << 63));
