@@ -42,7 +42,7 @@ struct decoder {
 	int fd;
 	int media;
 	bool mplane;
-	bool copy;	/* the frame before, by a P-frame that changes nothing */
+	bool copy;	/* by a P-frame that changes nothing */
 	int dmabuf[QUEUES][BUFFERS];
 	uint8_t *mem[QUEUES][BUFFERS];
 };
