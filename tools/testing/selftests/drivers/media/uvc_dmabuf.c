@@ -884,6 +884,8 @@ FIXTURE_VARIANT_ADD(unplug, exported) { {
 
 FIXTURE_SETUP(unplug)
 {
+	struct v4l2_buffer buf = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct vivid_queue *q = &self->all.q;
 	int ret;
 
 	if (access(DMABUF_INFO, R_OK))
@@ -899,7 +901,12 @@ FIXTURE_SETUP(unplug)
 	if (ret == -ENODEV)
 		SKIP(return, "no raw-gadget or no dummy_hcd");
 	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, open_video(q, CAMERA_YUYV, 0));
+	ret = v4l2_ioctl(q->fd, VIDIOC_PREPARE_BUF, &buf);
+	close(q->fd);
 	camera_unplug(&self->all.camera);
+	if (variant->situation.state == PREPARED && ret == -ENOTTY)
+		SKIP(return, "no VIDIOC_PREPARE_BUF");
 }
 
 FIXTURE_TEARDOWN(unplug)
