@@ -337,6 +337,7 @@ struct camera_gadget {
 	struct camera_io control;
 	struct camera_io payload;
 	uint8_t frame[2 * 640 * 480 + CAMERA_PAYLOAD];
+	bool committing;
 	bool toggle;
 	uint32_t clock;
 };
@@ -367,10 +368,14 @@ static inline void camera_send_frame(struct camera_gadget *c,
 				     enum camera_command command)
 {
 	size_t most = CAMERA_PAYLOAD - CAMERA_HEADER, offset = 0, length, part;
-	unsigned int size = c->commit.bFrameIndex - 1;
+	unsigned int size;
 	uint32_t number;
 	uint8_t flags;
 
+	/* the host knows of the commit earlier than this end does */
+	while (__atomic_load_n(&c->committing, __ATOMIC_ACQUIRE))
+		usleep(100);
+	size = c->commit.bFrameIndex - 1;
 	number = __atomic_fetch_add(&c->shared->number, 1, __ATOMIC_SEQ_CST);
 	length = camera_fill(c->frame, c->commit.bFormatIndex, size, number);
 	if (command == CAMERA_SHORT || command == CAMERA_HALF)
@@ -559,8 +564,10 @@ static inline void camera_answer(struct camera_gadget *c,
 	}
 
 	/* the host streams as soon as it has been acknowledged */
-	if (set && commit)
+	if (set && commit) {
 		camera_restart(c);
+		__atomic_store_n(&c->committing, true, __ATOMIC_RELEASE);
+	}
 	c->control.io.length = le16toh(request->wLength);
 	if (request->bRequestType & USB_DIR_IN) {
 		if (length < c->control.io.length)
@@ -576,6 +583,7 @@ static inline void camera_answer(struct camera_gadget *c,
 		if (commit)
 			c->commit = c->probe;
 	}
+	__atomic_store_n(&c->committing, false, __ATOMIC_RELEASE);
 }
 
 static inline void camera_run(struct camera_gadget *c, pid_t test)
