@@ -830,11 +830,18 @@ KUNIT_ARRAY_PARAM_DESC(payload, payload_params, desc);
 static void queue_earlier(struct kunit *test, struct mock *mock,
 			  enum earlier earlier)
 {
+	struct v4l2_requestbuffers req[] = {
+		{ .type = mock->q.type, .memory = V4L2_MEMORY_DMABUF },
+		{ .type = mock->q.type, .memory = V4L2_MEMORY_DMABUF },
+	};
 	struct plane large[MAX_PLANES] = { };
 	unsigned int i;
 
-	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 0));
-	KUNIT_EXPECT_EQ(test, 0, reqbufs(mock, 1));
+	req[1].count = 1;
+	scoped_guard(mutex, &mock->lock) {
+		KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req[0]));
+		KUNIT_EXPECT_EQ(test, 0, vb2_reqbufs(&mock->q, &req[1]));
+	}
 	if (earlier == NOTHING)
 		return;
 
