@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "../../kselftest_harness.h"
+#include "bounce_buffer.h"
 #include "dmabuf_exporters.h"
 #include "dmabuf_fence.h"
 #include "dmabuf_shadow.h"
@@ -480,16 +481,6 @@ static int open_vivid(struct vivid_queue *q, enum v4l2_buf_type type,
 	return ret;
 }
 
-/* Each CPU has bounce buffers of its own; dma-contig wants them in a row. */
-static void stay_on_cpu(struct __test_metadata *_metadata)
-{
-	cpu_set_t cpu;
-
-	CPU_ZERO(&cpu);
-	CPU_SET(sched_getcpu(), &cpu);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
-}
-
 static int queue_contiguous(struct vivid_queue *q, unsigned int index)
 {
 	int i, ret = -EFAULT;
@@ -565,23 +556,6 @@ TEST_F_TIMEOUT(camera, exported, 60)
 	ASSERT_EQ(0, vivid_free(loop));
 	ASSERT_EQ(0, vivid_free(out));
 	ASSERT_EQ(0, vivid_free(q));
-}
-
-#define BOUNCE_USED	"/sys/kernel/debug/swiotlb/io_tlb_used"
-
-static long bounce_used(void)
-{
-	long slots = -1;
-	FILE *file;
-
-	file = fopen(BOUNCE_USED, "r");
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &slots) != 1)
-		slots = -1;
-	fclose(file);
-
-	return slots;
 }
 
 /*

@@ -18,9 +18,9 @@
  */
 
 #include <poll.h>
-#include <sched.h>
 
 #include "../../kselftest_harness.h"
+#include "bounce_buffer.h"
 #include "dmabuf_exporters.h"
 #include "vivid.h"
 
@@ -32,25 +32,6 @@
 
 #define INSTANCE	"/sys/kernel/tracing/instances/vivid_dmabuf_sync"
 #define EVENTS		INSTANCE "/events/dma/"
-
-#define BOUNCE_USED	"/sys/kernel/debug/swiotlb/io_tlb_used"
-#define BOUNCE_SLOT	2048
-
-/* How many bytes of bounce buffers are in use, or -errno. */
-static long bounce_used(void)
-{
-	long slots = -EIO;
-	FILE *file;
-
-	file = fopen(BOUNCE_USED, "r");
-	if (!file)
-		return -errno;
-	if (fscanf(file, "%ld", &slots) == 1)
-		slots *= BOUNCE_SLOT;
-	fclose(file);
-
-	return slots;
-}
 
 static int open_node(const char *name, enum v4l2_buf_type type)
 {
@@ -128,19 +109,6 @@ static int dma_sg_alloc(size_t size)
 static int vmalloc_alloc(size_t size)
 {
 	return node_alloc("vivid-000-vid-cap", 0);
-}
-
-/*
- * Each CPU takes bounce buffers from a place of its own. dma-contig wants those
- * of scattered pages to lie one behind the other.
- */
-static void stay_on_cpu(struct __test_metadata *_metadata)
-{
-	cpu_set_t cpu;
-
-	CPU_ZERO(&cpu);
-	CPU_SET(sched_getcpu(), &cpu);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
 }
 
 FIXTURE(sync)
