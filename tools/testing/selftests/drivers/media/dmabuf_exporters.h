@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -338,6 +339,24 @@ static inline int dmabuf_attachments(int dmabuf, int *cpu_only)
 	fclose(bufinfo);
 
 	return n;
+}
+
+/* Returns how many dma-bufs there are, or -errno. */
+static inline int count_dmabufs(void)
+{
+	int count = -ENOENT;
+	char line[256];
+	FILE *bufinfo;
+
+	bufinfo = fopen(DMABUF_INFO, "r");
+	if (!bufinfo)
+		return -errno;
+
+	while (fgets(line, sizeof(line), bufinfo))
+		sscanf(line, "Total %d objects", &count);
+	fclose(bufinfo);
+
+	return count;
 }
 
 #endif /* DMABUF_EXPORTERS_H */

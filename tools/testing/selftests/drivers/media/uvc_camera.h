@@ -4,8 +4,9 @@
  * transfers, as dummy_hcd knows no others, and sends a frame only when the test
  * asks for one: so none is lost, unless the driver loses it.
  *
- * Each frame has a number, and all of it follows from that. YUYV is noise.
- * MJPEG is a grey picture behind noise, in a comment whose length varies.
+ * Each frame has a number, and all of it follows from that. YUYV is noise, RGB
+ * has bars to look at, each line brighter than the one before. MJPEG is a grey
+ * picture behind noise, in a comment whose length varies.
  */
 
 #ifndef UVC_CAMERA_H
@@ -34,7 +35,7 @@
 
 #include "vivid.h"
 
-#define CAMERA_NAME	"kselftest camera"
+#define CAMERA_NAME_SIZE	32
 
 /* the first bulk endpoint of dummy_hcd for this direction */
 #define CAMERA_ENDPOINT	(USB_DIR_IN | 1)
@@ -44,7 +45,9 @@
 #define CAMERA_HEADER	12
 #define CAMERA_INTERVAL	333333
 
-enum camera_format { CAMERA_YUYV = 1, CAMERA_MJPEG, CAMERA_FORMATS = 2 };
+enum camera_format {
+	CAMERA_YUYV = 1, CAMERA_RGB, CAMERA_MJPEG, CAMERA_FORMATS = 3
+};
 
 static const struct {
 	uint16_t width;
@@ -52,6 +55,8 @@ static const struct {
 } camera_sizes[] = { { 640, 480 }, { 320, 240 }, { 160, 120 } };
 
 #define CAMERA_SIZES	3
+
+#define CAMERA_MAX_FRAME	(4 * 640 * 480)
 
 /* What the test asks for, a byte each. Only the first one is a good frame. */
 enum camera_command {
@@ -66,6 +71,7 @@ enum camera_command {
 /* What the camera and the test both see */
 struct camera_shared {
 	uint32_t number;	/* of the next frame */
+	uint32_t done;		/* what was asked for, and the host has it */
 	uint32_t restart;	/* whatever is being sent is given up */
 	pid_t sender;		/* the thread that sends */
 };
@@ -76,9 +82,17 @@ struct camera {
 	struct camera_shared *shared;
 };
 
-static inline size_t camera_max_frame(unsigned int size)
+static inline size_t camera_max_frame(enum camera_format format,
+				      unsigned int size)
 {
-	return 2 * camera_sizes[size].width * camera_sizes[size].height;
+	return (format == CAMERA_RGB ? 4 : 2) * camera_sizes[size].width *
+	       camera_sizes[size].height;
+}
+
+/* One of its own, for a camera before this one may be on its way out. */
+static inline void camera_name(pid_t pid, char *name)
+{
+	snprintf(name, CAMERA_NAME_SIZE, "kselftest camera %d", pid);
 }
 
 static inline size_t camera_append(uint8_t *mem, size_t length,
@@ -87,6 +101,25 @@ static inline size_t camera_append(uint8_t *mem, size_t length,
 	memcpy(mem + length, more, size);
 
 	return length + size;
+}
+
+static inline size_t camera_fill_bars(uint32_t *mem, unsigned int size,
+				      uint32_t number)
+{
+	unsigned int width = camera_sizes[size].width, x, y;
+	uint32_t color, level;
+
+	for (y = 0; y < camera_sizes[size].height; y++) {
+		level = 56 + (y + 5 * number) % 200;
+		for (x = 0; x < width; x++) {
+			color = 7 - 7 * x / width;
+			*mem++ = (color & 4 ? level << 16 : 0) |
+				 (color & 2 ? level << 8 : 0) |
+				 (color & 1 ? level : 0);
+		}
+	}
+
+	return camera_max_frame(CAMERA_RGB, size);
 }
 
 /* Fills @mem with the frame of this number and returns how long it is. */
@@ -110,10 +143,12 @@ static inline size_t camera_fill(uint8_t *mem, enum camera_format format,
 	uint32_t noise[2048];
 
 	if (format == CAMERA_YUYV) {
-		length = camera_max_frame(size);
+		length = camera_max_frame(format, size);
 		fill_noise((uint32_t *)mem, length, number);
 		return length;
 	}
+	if (format == CAMERA_RGB)
+		return camera_fill_bars((uint32_t *)mem, size, number);
 
 	comment_length[0] = (comment + 2) >> 8;
 	comment_length[1] = comment + 2;
@@ -139,7 +174,7 @@ static inline size_t camera_fill(uint8_t *mem, enum camera_format format,
 static inline size_t camera_length(enum camera_format format, unsigned int size,
 				   uint32_t number)
 {
-	static __thread uint8_t frame[2 * 640 * 480];
+	static __thread uint8_t frame[CAMERA_MAX_FRAME];
 
 	return camera_fill(frame, format, size, number);
 }
@@ -147,7 +182,7 @@ static inline size_t camera_length(enum camera_format format, unsigned int size,
 /* All below, up to camera_plug(), runs in the process of the camera. */
 
 DECLARE_UVC_HEADER_DESCRIPTOR(1);
-DECLARE_UVC_INPUT_HEADER_DESCRIPTOR(1, 2);
+DECLARE_UVC_INPUT_HEADER_DESCRIPTOR(1, 3);
 DECLARE_UVC_FRAME_UNCOMPRESSED(1);
 DECLARE_UVC_FRAME_MJPEG(1);
 
@@ -163,9 +198,11 @@ struct camera_descriptors {
 	} controls;
 	struct usb_interface_descriptor streaming;
 	struct camera_streaming {
-		struct UVC_INPUT_HEADER_DESCRIPTOR(1, 2) header;
+		struct UVC_INPUT_HEADER_DESCRIPTOR(1, 3) header;
 		struct uvc_format_uncompressed yuyv;
 		struct UVC_FRAME_UNCOMPRESSED(1) yuyv_frame[CAMERA_SIZES];
+		struct uvc_format_uncompressed rgb;
+		struct UVC_FRAME_UNCOMPRESSED(1) rgb_frame[CAMERA_SIZES];
 		struct uvc_format_mjpeg mjpeg;
 		struct UVC_FRAME_MJPEG(1) mjpeg_frame[CAMERA_SIZES];
 	} formats;
@@ -242,7 +279,7 @@ static inline void camera_describe(struct camera_descriptors *d)
 		},
 		.formats = {
 			.header = {
-				.bLength = UVC_DT_INPUT_HEADER_SIZE(1, 2),
+				.bLength = UVC_DT_INPUT_HEADER_SIZE(1, 3),
 				.bDescriptorType = USB_DT_CS_INTERFACE,
 				.bDescriptorSubType = UVC_VS_INPUT_HEADER,
 				.bNumFormats = CAMERA_FORMATS,
@@ -263,6 +300,22 @@ static inline void camera_describe(struct camera_descriptors *d)
 					0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71
 				},
 				.bBitsPerPixel = 16,
+				.bDefaultFrameIndex = 1,
+			},
+			.rgb = {
+				.bLength = UVC_DT_FORMAT_UNCOMPRESSED_SIZE,
+				.bDescriptorType = USB_DT_CS_INTERFACE,
+				.bDescriptorSubType =
+					UVC_VS_FORMAT_UNCOMPRESSED,
+				.bFormatIndex = CAMERA_RGB,
+				.bNumFrameDescriptors = CAMERA_SIZES,
+				/* of a DirectShow video with 32 bits */
+				.guidFormat = {
+					0x7e, 0xeb, 0x36, 0xe4, 0x4f, 0x52,
+					0xce, 0x11, 0x9f, 0x53, 0, 0x20,
+					0xaf, 0x0b, 0xa7, 0x70
+				},
+				.bBitsPerPixel = 32,
 				.bDefaultFrameIndex = 1,
 			},
 			.mjpeg = {
@@ -292,11 +345,14 @@ static inline void camera_describe(struct camera_descriptors *d)
 			.wWidth = htole16(camera_sizes[i].width),
 			.wHeight = htole16(camera_sizes[i].height),
 			.dwMaxVideoFrameBufferSize =
-				htole32(camera_max_frame(i)),
+				htole32(camera_max_frame(CAMERA_YUYV, i)),
 			.dwDefaultFrameInterval = htole32(CAMERA_INTERVAL),
 			.bFrameIntervalType = 1,
 			.dwFrameInterval = { htole32(CAMERA_INTERVAL) },
 		};
+		formats->rgb_frame[i] = formats->yuyv_frame[i];
+		formats->rgb_frame[i].dwMaxVideoFrameBufferSize =
+			htole32(camera_max_frame(CAMERA_RGB, i));
 		/* the same but for its name */
 		memcpy(&formats->mjpeg_frame[i], &formats->yuyv_frame[i],
 		       sizeof(formats->mjpeg_frame[i]));
@@ -336,7 +392,7 @@ struct camera_gadget {
 	struct uvc_streaming_control commit;
 	struct camera_io control;
 	struct camera_io payload;
-	uint8_t frame[2 * 640 * 480 + CAMERA_PAYLOAD];
+	uint8_t frame[CAMERA_MAX_FRAME + CAMERA_PAYLOAD];
 	bool committing;
 	bool toggle;
 	uint32_t clock;
@@ -381,7 +437,7 @@ static inline void camera_send_frame(struct camera_gadget *c,
 	if (command == CAMERA_SHORT || command == CAMERA_HALF)
 		length /= 2;
 	if (command == CAMERA_LONG)
-		length = camera_max_frame(size) + 512;
+		length = camera_max_frame(c->commit.bFormatIndex, size) + 512;
 
 	c->toggle = !c->toggle;
 	do {
@@ -417,11 +473,13 @@ static inline void *camera_send(void *arg)
 			};
 
 			poll(&pollfd, 1, -1);
-		} else if (command == CAMERA_STALL) {
-			ioctl(c->fd, USB_RAW_IOCTL_EP_SET_HALT, c->endpoint);
-		} else {
-			camera_send_frame(c, command);
+			continue;
 		}
+		if (command == CAMERA_STALL)
+			ioctl(c->fd, USB_RAW_IOCTL_EP_SET_HALT, c->endpoint);
+		else
+			camera_send_frame(c, command);
+		__atomic_fetch_add(&c->shared->done, 1, __ATOMIC_SEQ_CST);
 	}
 
 	return NULL;
@@ -469,7 +527,8 @@ static inline void camera_negotiate(struct uvc_streaming_control *probe)
 	probe->bmHint = htole16(1);
 	probe->dwFrameInterval = htole32(CAMERA_INTERVAL);
 	probe->dwMaxVideoFrameSize =
-		htole32(camera_max_frame(probe->bFrameIndex - 1));
+		htole32(camera_max_frame(probe->bFormatIndex,
+					 probe->bFrameIndex - 1));
 	probe->dwMaxPayloadTransferSize = htole32(CAMERA_PAYLOAD);
 	probe->dwClockFrequency = htole32(48000000);
 	/* the toggle bit and the end of a frame are told */
@@ -479,8 +538,8 @@ static inline void camera_negotiate(struct uvc_streaming_control *probe)
 /* Returns how much of c->control.data is the answer, or -1. */
 static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 {
-	static const char name[] = CAMERA_NAME;
 	uint8_t *data = c->control.data;
+	char name[CAMERA_NAME_SIZE];
 	unsigned int i;
 
 	switch (which) {
@@ -494,7 +553,8 @@ static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 		memcpy(data, (uint8_t []){ 4, USB_DT_STRING, 0x09, 0x04 }, 4);
 		return 4;
 	case USB_DT_STRING << 8 | 1:
-		data[0] = 2 * sizeof(name);
+		camera_name(getpid(), name);
+		data[0] = 2 + 2 * strlen(name);
 		data[1] = USB_DT_STRING;
 		for (i = 0; name[i]; i++) {
 			data[2 + 2 * i] = name[i];
@@ -525,13 +585,6 @@ static inline int camera_class(struct camera_gadget *c,
 	case UVC_GET_DEF:
 		memcpy(c->control.data, which, sizeof(*which));
 		return sizeof(*which);
-	case UVC_GET_LEN:
-		c->control.data[0] = sizeof(*which);
-		c->control.data[1] = 0;
-		return 2;
-	case UVC_GET_INFO:
-		c->control.data[0] = UVC_CONTROL_CAP_GET | UVC_CONTROL_CAP_SET;
-		return 1;
 	case UVC_SET_CUR:
 		return 0;
 	}
@@ -613,6 +666,9 @@ static inline void camera_run(struct camera_gadget *c, pid_t test)
 	_exit(1);
 }
 
+/* in milliseconds, and far more than it takes */
+#define CAMERA_PATIENCE	10000
+
 /*
  * Plugs the camera in. -ENODEV: there is nothing to plug it into. What is open
  * by now stays open in the process of the camera.
@@ -625,10 +681,14 @@ static inline int camera_plug(struct camera *camera)
 		.driver_name = "dummy_udc",
 		.device_name = "dummy_udc.0",
 	};
+	int fds[2], ret, tries = 0;
 	pid_t test = getpid();
-	int fds[2], ret;
 
-	/* a camera of a test before this one may be on its way out */
+	if (access("/sys/class/udc/dummy_udc.0", F_OK) ||
+	    access("/sys/module/uvcvideo", F_OK))
+		return -ENODEV;
+
+	/* the process of a camera before this one may not be gone yet */
 	do {
 		gadget.fd = open("/dev/raw-gadget", O_RDWR | O_CLOEXEC);
 		if (gadget.fd < 0)
@@ -640,7 +700,7 @@ static inline int camera_plug(struct camera *camera)
 			close(gadget.fd);
 			usleep(1000);
 		}
-	} while (ret == -EBUSY);
+	} while (ret == -EBUSY && ++tries < CAMERA_PATIENCE);
 	if (ret)
 		return ret;
 
@@ -707,36 +767,79 @@ static inline uint32_t camera_number(struct camera *camera)
 	return __atomic_load_n(&camera->shared->number, __ATOMIC_SEQ_CST);
 }
 
-/* Opens the node of the camera with the capability, as soon as it is there. */
-static inline int camera_open(uint32_t capability)
+/* How many things that it was asked for have reached the host */
+static inline uint32_t camera_done(struct camera *camera)
+{
+	return __atomic_load_n(&camera->shared->done, __ATOMIC_SEQ_CST);
+}
+
+/* Opens the node if it is one of the camera, and has the capability. */
+static inline int camera_open_node(const char *camera, unsigned int number,
+				   uint32_t capability)
 {
 	struct v4l2_capability cap;
-	char path[32];
-	int fd, i = 0;
+	char path[64], name[64];
+	bool same = false;
+	FILE *file;
+	int fd;
 
-	for (;;) {
-		snprintf(path, sizeof(path), "/dev/video%d", i);
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 && !v4l2_ioctl(fd, VIDIOC_QUERYCAP, &cap) &&
-		    !strcmp((char *)cap.card, CAMERA_NAME) &&
-		    cap.device_caps & capability)
-			return fd;
-		if (fd >= 0)
-			close(fd);
-		i = (i + 1) % 64;
-		if (!i)
-			usleep(1000);
+	snprintf(path, sizeof(path), "/sys/class/video4linux/video%u/name",
+		 number);
+	file = fopen(path, "r");
+	if (!file)
+		return -ENODEV;
+	if (fgets(name, sizeof(name), file)) {
+		name[strcspn(name, "\n")] = '\0';
+		same = !strcmp(name, camera);
 	}
+	fclose(file);
+	if (!same)
+		return -ENODEV;
+
+	snprintf(path, sizeof(path), "/dev/video%u", number);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (!v4l2_ioctl(fd, VIDIOC_QUERYCAP, &cap) &&
+	    cap.device_caps & capability)
+		return fd;
+	close(fd);
+
+	return -ENODEV;
+}
+
+/* Opens the node of the camera with the capability, as soon as it is there. */
+static inline int camera_open(struct camera *camera, uint32_t capability)
+{
+	char name[CAMERA_NAME_SIZE];
+	int i, fd, tries;
+
+	camera_name(camera->pid, name);
+	for (tries = 0; tries < CAMERA_PATIENCE; tries++) {
+		for (i = 0; i < 256; i++) {
+			fd = camera_open_node(name, i, capability);
+			if (fd >= 0)
+				return fd;
+		}
+		usleep(1000);
+	}
+
+	return -ETIMEDOUT;
 }
 
 static inline int camera_set_format(struct vivid_queue *q,
 				    enum camera_format format,
 				    unsigned int size)
 {
-	q->size = camera_max_frame(size);
+	static const uint32_t pixelformats[] = {
+		[CAMERA_YUYV] = V4L2_PIX_FMT_YUYV,
+		[CAMERA_RGB] = V4L2_PIX_FMT_XBGR32,
+		[CAMERA_MJPEG] = V4L2_PIX_FMT_MJPEG,
+	};
 
-	return vivid_set_pix(q, format == CAMERA_YUYV ? V4L2_PIX_FMT_YUYV :
-			     V4L2_PIX_FMT_MJPEG, camera_sizes[size].width,
+	q->size = camera_max_frame(format, size);
+
+	return vivid_set_pix(q, pixelformats[format], camera_sizes[size].width,
 			     camera_sizes[size].height);
 }
 

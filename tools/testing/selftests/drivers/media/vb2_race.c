@@ -23,8 +23,6 @@
 #include "sw_sync.h"
 #include "vivid.h"
 
-#define BUFINFO		"/sys/kernel/debug/dma_buf/bufinfo"
-
 #define THREADS		8
 #define BUFFERS		4
 
@@ -336,23 +334,6 @@ static int open_m2m(struct race *race)
 	return q.fd;
 }
 
-/* Returns how many dma-bufs there are, or -1. */
-static int count_dmabufs(void)
-{
-	char line[256];
-	int count = -1;
-	FILE *file;
-
-	file = fopen(BUFINFO, "r");
-	if (!file)
-		return -1;
-	while (fgets(line, sizeof(line), file))
-		sscanf(line, "Total %d objects", &count);
-	fclose(file);
-
-	return count;
-}
-
 /* Somebody who maps what is not there, or will not stay */
 struct mapper {
 	int fd;
@@ -549,7 +530,7 @@ FIXTURE_SETUP(race)
 	memcpy(race->pixelformat, variant->pixelformat,
 	       sizeof(race->pixelformat));
 	if (count_dmabufs() < 0)
-		SKIP(return, "no " BUFINFO);
+		SKIP(return, "no " DMABUF_INFO);
 	race->timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
 	if (race->timeline < 0)
 		SKIP(return, "no sw_sync");
