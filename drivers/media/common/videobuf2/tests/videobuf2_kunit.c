@@ -77,6 +77,7 @@ struct mock {
 	int map_error;
 	bool no_mappings;
 	bool no_vaddr;
+	int vaddr_error;
 
 	/* and the driver */
 	int initialised;
@@ -250,7 +251,10 @@ static void *mock_vaddr(struct vb2_buffer *vb, void *priv)
 {
 	struct mock_mem *mem = priv;
 
-	return mem->mock->no_vaddr ? NULL : &mem->memory->cpu;
+	if (mem->mock->no_vaddr)
+		return ERR_PTR(mem->mock->vaddr_error);
+
+	return &mem->memory->cpu;
 }
 
 static const struct vb2_mem_ops mock_mem_ops = {
@@ -1307,6 +1311,8 @@ static void test_access_no_address(struct kunit *test)
 	plane.fd = mock->fd[0];
 	mock->no_vaddr = true;
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP, qbuf(mock, &plane));
+	mock->vaddr_error = -ENOMEM;
+	KUNIT_EXPECT_EQ(test, -ENOMEM, qbuf(mock, &plane));
 	KUNIT_EXPECT_EQ(test, references(mock, 0), 1);
 	KUNIT_EXPECT_EQ(test, mock->attached, 0);
 	KUNIT_EXPECT_EQ(test, mock->mapped, 0);
