@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A camera on a screen without a copy: vivid captures into buffers of the
- * display, imported as dma-bufs, and the display shows those same buffers.
+ * A camera on a screen without a copy: it fills buffers of the display, imported
+ * as dma-bufs, or the display shows those that the camera exports.
  *
- *	show FRAMES FILE
+ *	show vivid|uvcvideo DISPLAY imports|exports FRAMES FILE
  *
- * The last frame stays on the screen until the program is killed, and FILE gets
- * its pixels as the display should show them, for comparison from outside.
+ * The camera of uvcvideo is unplugged then. The last frame stays on the screen
+ * until the program is killed, and FILE gets its pixels as the display should
+ * show them, for comparison from outside.
  */
 
 #include "dmabuf_exporters.h"
+#include "uvc_camera.h"
 #include "vivid.h"
 
 #include <drm/drm_fourcc.h>
 #include <stdlib.h>
 
+/* the first size of the USB camera */
 #define WIDTH	640
 #define HEIGHT	480
 #define BUFFERS	3
@@ -29,6 +32,8 @@
 		}							\
 	} while (0)
 
+static struct camera camera;
+static bool usb;
 static int drm;
 static uint32_t crtc, connector, fb[BUFFERS];
 static struct drm_mode_modeinfo mode;
@@ -80,33 +85,84 @@ static int find_screen(void)
 	return -ENOENT;
 }
 
-static int make_buffer(int i, int *dmabuf)
+static int add_frame_buffer(int i, uint32_t handle)
 {
-	struct drm_mode_create_dumb dumb = {
-		.width = WIDTH, .height = HEIGHT, .bpp = 32,
-	};
 	struct drm_mode_fb_cmd2 cmd = {
 		.width = WIDTH, .height = HEIGHT,
 		.pixel_format = DRM_FORMAT_XRGB8888,
+		.handles = { handle }, .pitches = { 4 * WIDTH },
+	};
+	int ret;
+
+	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_ADDFB2, &cmd);
+	fb[i] = cmd.fb_id;
+
+	return ret;
+}
+
+/* The camera imports what the display exports. */
+static int import_buffer(struct vivid_queue *q, int i)
+{
+	struct drm_mode_create_dumb dumb = {
+		.width = WIDTH, .height = HEIGHT, .bpp = 32,
 	};
 	int ret;
 
 	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_CREATE_DUMB, &dumb);
 	if (ret)
 		return ret;
+	if (dumb.pitch != 4 * WIDTH)
+		return -EINVAL;
+	q->dmabuf[i] = drm_export(drm, dumb.handle);
 
-	cmd.handles[0] = dumb.handle;
-	cmd.pitches[0] = dumb.pitch;
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_ADDFB2, &cmd);
-	if (ret)
-		return ret;
-	fb[i] = cmd.fb_id;
+	return q->dmabuf[i] < 0 ? q->dmabuf[i] :
+	       add_frame_buffer(i, dumb.handle);
+}
 
-	*dmabuf = drm_export(drm, dumb.handle);
-	if (*dmabuf < 0)
-		return *dmabuf;
+/* The display imports what the camera exports. */
+static int export_buffer(struct vivid_queue *q, int i)
+{
+	struct drm_prime_handle prime = { };
+	int ret;
 
-	return dumb.pitch == 4 * WIDTH ? 0 : -EINVAL;
+	q->dmabuf[i] = vivid_export(q, i);
+	if (q->dmabuf[i] < 0)
+		return q->dmabuf[i];
+	prime.fd = q->dmabuf[i];
+	ret = v4l2_ioctl(drm, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+
+	return ret ? ret : add_frame_buffer(i, prime.handle);
+}
+
+static int open_camera(struct vivid_queue *q)
+{
+	int ret;
+
+	if (usb) {
+		ret = camera_plug(&camera);
+		if (ret)
+			return ret;
+		q->fd = camera_open(&camera, V4L2_CAP_VIDEO_CAPTURE);
+		return q->fd < 0 ? q->fd : camera_set_format(q, CAMERA_RGB, 0);
+	}
+
+	q->fd = vivid_open("vivid-004-vid-cap");
+	if (q->fd < 0)
+		return q->fd;
+	ret = vivid_set_input(q->fd, "Webcam");
+	if (!ret)
+		ret = vivid_set_format(q->fd, q->type, WIDTH, HEIGHT);
+
+	return ret ? ret : vivid_set_rate(q->fd, 60);
+}
+
+static int queue(struct vivid_queue *q, int i)
+{
+	int ret;
+
+	ret = vivid_qbuf(q, i);
+
+	return ret || !usb ? ret : camera_ask(&camera, CAMERA_FRAME, 1);
 }
 
 static int set_screen(int i)
@@ -164,29 +220,31 @@ static int save(const char *path, const uint8_t *pixel)
 int main(int argc, char **argv)
 {
 	struct vivid_queue q = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
-	int dmabuf[BUFFERS], attachments = 0, shown = -1, cpu_only, i;
+	int attachments = 0, shown = -1, cpu_only, i;
 	unsigned int frames, wanted;
+	bool exports;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc != 3)
+	if (argc != 6)
 		return 2;
-	wanted = atoi(argv[1]);
+	usb = !strcmp(argv[1], "uvcvideo");
+	exports = !strcmp(argv[3], "exports");
+	wanted = atoi(argv[4]);
 
-	drm = drm_open("virtio_gpu");
+	drm = drm_open(argv[2]);
 	CHECK(drm);
 	CHECK(find_screen());
+	CHECK(open_camera(&q));
+	if (exports)
+		CHECK(vivid_alloc_mmap(&q, BUFFERS));
 	for (i = 0; i < BUFFERS; i++)
-		CHECK(make_buffer(i, &dmabuf[i]));
-
-	q.fd = vivid_open("vivid-004-vid-cap");
-	CHECK(q.fd);
-	CHECK(vivid_set_input(q.fd, "Webcam"));
-	CHECK(vivid_set_format(q.fd, q.type, WIDTH, HEIGHT));
-	CHECK(vivid_set_rate(q.fd, 60));
-	CHECK(vivid_alloc_dmabuf(&q, BUFFERS, dmabuf, 4 * WIDTH * HEIGHT));
-	for (i = 0; i < BUFFERS; i++)
-		CHECK(vivid_qbuf(&q, i));
+		CHECK(exports ? export_buffer(&q, i) : import_buffer(&q, i));
+	if (!exports)
+		CHECK(vivid_alloc_dmabuf(&q, BUFFERS, q.dmabuf,
+					 4 * WIDTH * HEIGHT));
 	CHECK(vivid_streamon(&q));
+	for (i = 0; i < BUFFERS; i++)
+		CHECK(queue(&q, i));
 
 	for (frames = 0; frames < wanted; frames++) {
 		i = vivid_dqbuf(&q);
@@ -198,17 +256,19 @@ int main(int argc, char **argv)
 		CHECK(flush(i));
 		/* what is on the screen is not given back to the camera */
 		if (shown >= 0)
-			CHECK(vivid_qbuf(&q, shown));
+			CHECK(queue(&q, shown));
 		shown = i;
 	}
 
 	for (i = 0; i < BUFFERS; i++)
-		attachments += dmabuf_attachments(dmabuf[i], &cpu_only);
-	printf("show %u frames, %d buffers, %d attachments\n", frames, BUFFERS,
-	       attachments);
+		attachments += dmabuf_attachments(q.dmabuf[i], &cpu_only);
+	printf("show %s %s %s: %u frames, %d buffers, %d attachments\n",
+	       argv[1], argv[2], argv[3], frames, BUFFERS, attachments);
 
 	CHECK(vivid_streamoff(&q));
-	CHECK(save(argv[2], q.mem[shown]));
+	close(q.fd);
+	camera_unplug(&camera);
+	CHECK(save(argv[5], q.mem[shown]));
 	printf("READY\n");
 	pause();
 
