@@ -29,7 +29,7 @@
 
 #define M2M_WIDTH	640
 #define M2M_HEIGHT	360
-#define M2M_SIZE	(4 * M2M_WIDTH * M2M_HEIGHT)
+#define M2M_SIZE	(16 * M2M_WIDTH * M2M_HEIGHT)
 
 #define MAX_FILES	16
 
