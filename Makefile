@@ -5,28 +5,31 @@ ALL     = $(shell cat patches/kernels)
 KERNELS = $(or $(KERNEL),$(ALL))
 ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
-export TREE EXPORTER OPERATION SIZE
+export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare compilers clients soak clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
 	@echo 'make test      all tests, one boot for each kernel'
 	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
 	@echo 'make clients   GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
+	@echo 'make soak      all of that again and again for HOURS=1, with memory short; frames verified'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
 	@echo 'make profile   in which functions of the kernel that goes'
 	@echo 'make check     patches, topics, files shown and what applies are the same'
 	@echo 'make lint      checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
+	@echo 'make compilers clang, gcc for seven other architectures, kernel-doc, coccinelle'
 	@echo 'make tree      build/KERNEL/linux: the patches as commits, a branch for each topic'
 	@echo 'make export    the commits of that tree as patches'
-	@echo 'make kernel    build/KERNEL/FLAVOUR/arch/x86/boot/bzImage'
+	@echo 'make kernel    build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
 	@echo 'make shell     a shell in the virtual machine (Ctrl-A X ends it)'
 	@echo 'make setup     installs the Debian packages that all this needs'
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, clients, bench; else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|highmem   for kernel, test, clients, shell and profile'
+	@echo 'FLAVOUR=patched|unpatched|debug|kcsan|rt|highmem|arm64|arm64-64k|arm|s390x'
+	@echo '                    for kernel, test, clients and shell'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -60,6 +63,10 @@ lint:
 	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
 
+compilers:
+	@scripts/setup compilers
+	@scripts/compilers $(KERNELS)
+
 shell:
 	@scripts/setup check shell
 	@scripts/kernel $(ONE) $(FLAVOUR)
@@ -69,6 +76,10 @@ shell:
 compare:
 	@scripts/setup check compare
 	@scripts/compare $(KERNELS)
+
+soak:
+	@scripts/setup check soak
+	@MODE=soak scripts/test $(FLAVOUR) $(KERNELS)
 
 clients:
 	@scripts/setup check clients
