@@ -407,7 +407,7 @@ static int find_exporter(struct life *life, const char *exporter)
 				sizeof(life->exporter));
 	if (!strcmp(exporter, CMA_HEAP) && access(exporter, F_OK))
 		exporter = CMA_HEAP_OLD;
-	strcpy(life->exporter, exporter);
+	snprintf(life->exporter, sizeof(life->exporter), "%s", exporter);
 
 	return access(exporter, F_OK) ? -ENODEV : 0;
 }
