@@ -7,7 +7,7 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare compilers clients soak clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
@@ -19,7 +19,6 @@ help:
 	@echo 'make profile   in which functions of the kernel that goes'
 	@echo 'make check     patches, topics, files shown and what applies are the same'
 	@echo 'make lint      checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
-	@echo 'make compilers clang, gcc for seven other architectures, kernel-doc, coccinelle'
 	@echo 'make tree      build/KERNEL/linux: the patches as commits, a branch for each topic'
 	@echo 'make export    the commits of that tree as patches'
 	@echo 'make kernel    build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
@@ -28,8 +27,7 @@ help:
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, clients, bench; else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|kcsan|rt|highmem|arm64|arm64-64k|arm|s390x'
-	@echo '                    for kernel, test, clients and shell'
+	@echo 'FLAVOUR=patched|unpatched|debug|highmem|arm64   for kernel, test, soak, clients and shell'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -62,10 +60,6 @@ demo: setup
 lint:
 	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
-
-compilers:
-	@scripts/setup compilers
-	@scripts/compilers $(KERNELS)
 
 shell:
 	@scripts/setup check shell
