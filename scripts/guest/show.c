@@ -139,7 +139,7 @@ static int open_camera(struct vivid_queue *q)
 	int ret;
 
 	if (usb) {
-		ret = camera_plug(&camera);
+		ret = camera_plug(&camera, false);
 		if (ret)
 			return ret;
 		q->fd = camera_open(&camera, V4L2_CAP_VIDEO_CAPTURE);

@@ -1322,6 +1322,21 @@ static void test_access_no_address(struct kunit *test)
 	cancel(test, mock);
 }
 
+/* The same for memory of the queue, if there is no room to map it. */
+static void test_access_no_address_mmap(struct kunit *test)
+{
+	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					  V4L2_MEMORY_MMAP, true);
+	struct plane plane = { };
+
+	mock->no_vaddr = true;
+	mock->vaddr_error = -ENOMEM;
+	KUNIT_EXPECT_EQ(test, -ENOMEM, qbuf(mock, &plane));
+	mock->no_vaddr = false;
+	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
+	cancel(test, mock);
+}
+
 static const struct dma_fence_ops mock_fence_ops = {
 	.get_driver_name = mock_fence_name,
 	.get_timeline_name = mock_fence_name,
@@ -1855,6 +1870,7 @@ static struct kunit_case videobuf2_cases[] = {
 	KUNIT_CASE(test_access_planes),
 	KUNIT_CASE(test_access_default),
 	KUNIT_CASE(test_access_no_address),
+	KUNIT_CASE(test_access_no_address_mmap),
 	KUNIT_CASE(test_access_fenced),
 	KUNIT_CASE(test_fenced),
 	KUNIT_CASE(test_fenced_order),

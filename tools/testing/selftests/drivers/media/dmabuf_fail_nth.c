@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Lives of buffers in which the n-th allocation of memory fails, for every n
- * until none fails. Whoever lives such a life gets ENOMEM, or what was asked
- * for, and nothing of it is left in the end.
+ * Fails the n-th allocation while a buffer is exported, imported, filled and
+ * freed, for every n until none fails. Each call succeeds or returns ENOMEM,
+ * ENOSPC (shmem) or ENOBUFS (fewer buffers), and no dma-buf is left.
  *
  * Needs root, debugfs, CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and
- * CONFIG_FAULT_INJECTION_DEBUG_FS. Exporters that are not there are skipped.
+ * CONFIG_FAULT_INJECTION_DEBUG_FS, whose settings it leaves changed. Exporters
+ * that are not there are skipped.
  *
  *	modprobe vivid n_devs=10 allocators=0,0,0,1,0,0,0,0,0,2
  *	modprobe vim2m
@@ -18,6 +19,7 @@
 #include "../../kselftest_harness.h"
 #include "dmabuf_exporters.h"
 #include "dmabuf_fence.h"
+#include "uvc_camera.h"
 #include "vivid.h"
 
 #define FAULTS		"/sys/kernel/debug/"
@@ -40,6 +42,7 @@ struct life {
 	char exporter[64];
 	uint32_t pixelformat[2];
 	bool streams;
+	struct camera camera;
 	int opened[MAX_FILES];
 	unsigned int count;
 	void *mem;
@@ -158,8 +161,12 @@ static int fill(struct vivid_queue *q)
 
 static bool stream(struct life *life, struct vivid_queue *q)
 {
-	return ok(life, vivid_streamon(q)) && ok(life, fill(q)) &&
-	       ok(life, fill(q)) && ok(life, vivid_streamoff(q));
+	bool usb = life->camera.pid;
+
+	return ok(life, vivid_streamon(q)) &&
+	       (!usb || ok(life, camera_ask(&life->camera, CAMERA_FRAME, 2))) &&
+	       ok(life, fill(q)) && ok(life, fill(q)) &&
+	       ok(life, vivid_streamoff(q));
 }
 
 /* A dma-buf is mapped, prepared, filled by a camera and given back. */
@@ -177,7 +184,8 @@ static bool import(struct life *life, int dmabuf)
 	       ok(life, sync_begin(dmabuf, DMA_BUF_SYNC_RW)) &&
 	       ok(life, sync_end(dmabuf, DMA_BUF_SYNC_RW)) &&
 	       ok(life, vivid_reqbufs(&q, 2)) &&
-	       ok(life, vivid_try_buffer(&q, 0, VIDIOC_PREPARE_BUF)) &&
+	       (life->camera.pid ||
+		ok(life, vivid_try_buffer(&q, 0, VIDIOC_PREPARE_BUF))) &&
 	       ok(life, vivid_try_buffer(&q, 0, VIDIOC_QBUF)) &&
 	       ok(life, vivid_try_buffer(&q, 1, VIDIOC_QBUF)) &&
 	       (!life->streams || stream(life, &q)) &&
@@ -317,6 +325,7 @@ FIXTURE_VARIANT(life)
 	uint32_t pixelformat[2];
 	unsigned int allocator;
 	bool streams;
+	bool usb;
 };
 
 #define SYSTEM_HEAP	"/dev/dma_heap/system"
@@ -368,6 +377,10 @@ FIXTURE_VARIANT_ADD(life, export_dma_sg) { .live = export, .allocator = 2 };
 
 FIXTURE_VARIANT_ADD(life, request) {
 	.live = request, .exporter = SYSTEM_HEAP
+};
+
+FIXTURE_VARIANT_ADD(life, usb_camera) {
+	.live = heap, .exporter = SYSTEM_HEAP, .streams = true, .usb = true,
 };
 
 FIXTURE_VARIANT_ADD(life, vim2m) {
@@ -433,6 +446,21 @@ static int find_camera(struct life *life, unsigned int allocator)
 	return ret ? ret : get_path(q.fd, life->node, sizeof(life->node));
 }
 
+static int find_usb_camera(struct life *life)
+{
+	struct vivid_queue q = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	int ret = camera_plug(&life->camera, false);
+
+	if (ret)
+		return ret;
+	q.fd = camera_open(&life->camera, V4L2_CAP_VIDEO_CAPTURE);
+	if (q.fd < 0)
+		return q.fd;
+	ret = camera_set_format(&q, CAMERA_YUYV, CAMERA_SIZES - 1);
+
+	return ret ? ret : get_path(q.fd, life->node, sizeof(life->node));
+}
+
 /* Any allocation may fail, also those that could wait, and none is logged. */
 static bool set_up_faults(void)
 {
@@ -464,6 +492,8 @@ FIXTURE_SETUP(life)
 	else if (!ret && variant->node)
 		ret = get_path(vivid_open(variant->node), life->node,
 			       sizeof(life->node));
+	else if (!ret && variant->usb)
+		ret = find_usb_camera(life);
 	else if (!ret)
 		ret = find_camera(life, variant->allocator);
 	if (ret == -ENODEV)
@@ -473,6 +503,7 @@ FIXTURE_SETUP(life)
 
 FIXTURE_TEARDOWN(life)
 {
+	camera_unplug(&self->life.camera);
 	close(self->nth);
 }
 
@@ -511,6 +542,7 @@ TEST_F_TIMEOUT(life, fail_nth, 300)
 		TH_LOG("step %d", life->steps);
 	}
 	before = count_dmabufs();
+	ASSERT_LE(0, before);
 	for (n = 1; !live_nth(_metadata, self->nth, n, variant->live, life);
 	     n++) {
 		errors += life->error != 0;

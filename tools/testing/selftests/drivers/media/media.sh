@@ -63,7 +63,7 @@ fi
 ktap_print_header
 trap unload EXIT
 trap 'exit 1' INT TERM
-for module in dummy_hcd raw_gadget udmabuf vgem vkms; do
+for module in dummy_hcd raw_gadget vhci_hcd udmabuf vgem vkms; do
 	load $module
 done
 # frames with errors are to come, too

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A USB camera that a process plays, on raw-gadget and dummy_hcd. It has bulk
- * transfers, as dummy_hcd knows no others, and sends a frame only when the test
- * asks for one: so none is lost, unless the driver loses it.
+ * A USB camera that a process plays: with bulk transfers on raw-gadget and
+ * dummy_hcd, which knows no others, or with isochronous ones over USB/IP. It
+ * sends a frame only when the test asks for one: so none is lost, unless the
+ * driver loses it.
  *
  * Each frame has a number, and all of it follows from that. YUYV is noise, RGB
  * has bars to look at, each line brighter than the one before. MJPEG is a grey
@@ -30,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,11 +39,20 @@
 
 #define CAMERA_NAME_SIZE	32
 
+/* what camera_plug() looks for */
+#define CAMERA_NEEDS		"uvcvideo, dummy_hcd and raw-gadget, or vhci_hcd"
+
 /* the first bulk endpoint of dummy_hcd for this direction */
 #define CAMERA_ENDPOINT	(USB_DIR_IN | 1)
 
 /* A payload is several URBs, and a large frame several payloads. */
 #define CAMERA_PAYLOAD	65536
+
+/* The payload of an isochronous packet, and how many uvcvideo has in a URB */
+#define CAMERA_PACKET	3072
+#define CAMERA_PACKETS	32
+#define CAMERA_URBS	8
+
 #define CAMERA_HEADER	12
 #define CAMERA_INTERVAL	333333
 
@@ -206,14 +217,20 @@ struct camera_descriptors {
 		struct uvc_format_mjpeg mjpeg;
 		struct UVC_FRAME_MJPEG(1) mjpeg_frame[CAMERA_SIZES];
 	} formats;
+	/* only if the endpoint is isochronous: what it belongs to */
+	struct usb_interface_descriptor alternate;
 	/* the last two bytes are for audio only */
 	struct usb_endpoint_descriptor endpoint;
 };
 
-#define CAMERA_DESCRIPTORS (offsetof(struct camera_descriptors, endpoint) + \
-			    USB_DT_ENDPOINT_SIZE)
+static inline size_t camera_descriptors_length(bool isochronous)
+{
+	return offsetof(struct camera_descriptors, alternate) +
+	       (isochronous ? USB_DT_INTERFACE_SIZE : 0) + USB_DT_ENDPOINT_SIZE;
+}
 
-static inline void camera_describe(struct camera_descriptors *d)
+static inline void camera_describe(struct camera_descriptors *d,
+				   bool isochronous)
 {
 	struct camera_streaming *formats = &d->formats;
 	unsigned int i;
@@ -222,7 +239,8 @@ static inline void camera_describe(struct camera_descriptors *d)
 		.config = {
 			.bLength = USB_DT_CONFIG_SIZE,
 			.bDescriptorType = USB_DT_CONFIG,
-			.wTotalLength = htole16(CAMERA_DESCRIPTORS),
+			.wTotalLength =
+				htole16(camera_descriptors_length(isochronous)),
 			.bNumInterfaces = 2,
 			.bConfigurationValue = 1,
 			.bmAttributes = USB_CONFIG_ATT_ONE,
@@ -273,7 +291,7 @@ static inline void camera_describe(struct camera_descriptors *d)
 			.bLength = USB_DT_INTERFACE_SIZE,
 			.bDescriptorType = USB_DT_INTERFACE,
 			.bInterfaceNumber = 1,
-			.bNumEndpoints = 1,
+			.bNumEndpoints = !isochronous,
 			.bInterfaceClass = USB_CLASS_VIDEO,
 			.bInterfaceSubClass = UVC_SC_VIDEOSTREAMING,
 		},
@@ -335,6 +353,16 @@ static inline void camera_describe(struct camera_descriptors *d)
 			.wMaxPacketSize = htole16(512),
 		},
 	};
+	if (isochronous) {
+		d->alternate = d->streaming;
+		d->alternate.bAlternateSetting = 1;
+		d->alternate.bNumEndpoints = 1;
+		d->endpoint.bmAttributes = USB_ENDPOINT_XFER_ISOC |
+					   USB_ENDPOINT_SYNC_ASYNC;
+		/* three packets of 1024 bytes at a time */
+		d->endpoint.wMaxPacketSize = htole16(2 << 11 | 1024);
+		d->endpoint.bInterval = 1;
+	}
 
 	for (i = 0; i < CAMERA_SIZES; i++) {
 		formats->yuyv_frame[i] = (struct UVC_FRAME_UNCOMPRESSED(1)) {
@@ -380,8 +408,64 @@ struct camera_io {
 	uint8_t data[CAMERA_PAYLOAD];
 };
 
-/* The process of the camera: one thread answers requests, one sends frames. */
+/*
+ * What follows are the messages of USB/IP, all of them in big endian, as in
+ * Documentation/usb/usbip_protocol.rst.
+ */
+enum {
+	USBIP_CMD_SUBMIT = 1, USBIP_CMD_UNLINK, USBIP_RET_SUBMIT,
+	USBIP_RET_UNLINK
+};
+
+struct usbip_header {
+	uint32_t command;
+	uint32_t seqnum;
+	uint32_t devid;
+	uint32_t direction;
+	uint32_t endpoint;
+	union {
+		struct {
+			uint32_t flags;
+			uint32_t length;
+			uint32_t start_frame;
+			uint32_t packets;
+			uint32_t interval;
+			struct usb_ctrlrequest setup;
+		} cmd_submit;
+		struct {
+			uint32_t status;
+			uint32_t length;
+			uint32_t start_frame;
+			uint32_t packets;
+			uint32_t errors;
+		} ret_submit;
+		struct {
+			uint32_t seqnum;
+		} cmd_unlink;
+		struct {
+			uint32_t status;
+		} ret_unlink;
+	};
+};
+
+struct usbip_packet {
+	uint32_t offset;
+	uint32_t length;
+	uint32_t actual_length;
+	uint32_t status;
+};
+
+struct usbip_urb {
+	struct usbip_header header;
+	struct usbip_packet packets[CAMERA_PACKETS];
+};
+
+/*
+ * The process of the camera. On raw-gadget one thread answers requests, and one
+ * sends frames; over USB/IP one does both.
+ */
 struct camera_gadget {
+	bool isochronous;
 	int fd;
 	int commands;
 	int endpoint;
@@ -393,77 +477,101 @@ struct camera_gadget {
 	struct camera_io control;
 	struct camera_io payload;
 	uint8_t frame[CAMERA_MAX_FRAME + CAMERA_PAYLOAD];
+	enum camera_command command;
+	size_t length;
+	size_t offset;
 	bool committing;
 	bool toggle;
 	uint32_t clock;
+	struct usbip_urb urbs[CAMERA_URBS];
+	unsigned int urb_count;
 };
 
-/* Returns false if the transfer has been given up. */
-static inline bool camera_send_payload(struct camera_gadget *c, size_t offset,
-				       size_t length, uint8_t flags)
+static inline void camera_begin_frame(struct camera_gadget *c,
+				      enum camera_command command)
 {
-	struct camera_io *p = &c->payload;
+	unsigned int size = c->commit.bFrameIndex - 1;
+	uint32_t number;
+
+	number = __atomic_fetch_add(&c->shared->number, 1, __ATOMIC_SEQ_CST);
+	c->command = command;
+	c->length = camera_fill(c->frame, c->commit.bFormatIndex, size, number);
+	if (command == CAMERA_SHORT || command == CAMERA_HALF)
+		c->length /= 2;
+	if (command == CAMERA_LONG)
+		c->length = camera_max_frame(c->commit.bFormatIndex, size) +
+			    512;
+	c->offset = 0;
+	c->toggle = !c->toggle;
+}
+
+/* Writes a header and so much more of the frame. Returns how long that is. */
+static inline size_t camera_next_payload(struct camera_gadget *c, uint8_t *data,
+					 size_t most)
+{
+	uint8_t flags = UVC_STREAM_EOH | UVC_STREAM_PTS | UVC_STREAM_SCR;
 	uint32_t clock = htole32(c->clock++);
 	uint16_t sof = htole16(c->clock & 0x7ff);
+	size_t part = c->length - c->offset;
 
-	p->data[0] = CAMERA_HEADER;
-	p->data[1] = UVC_STREAM_EOH | UVC_STREAM_PTS | UVC_STREAM_SCR | flags;
-	memcpy(p->data + 2, &clock, 4);
-	memcpy(p->data + 6, &clock, 4);
-	memcpy(p->data + 10, &sof, 2);
-	memcpy(p->data + CAMERA_HEADER, c->frame + offset, length);
-	p->io.ep = c->endpoint;
-	p->io.length = CAMERA_HEADER + length;
-	/* what is not full ends with a packet that is not */
-	p->io.flags = p->io.length < CAMERA_PAYLOAD ? USB_RAW_IO_FLAGS_ZERO : 0;
+	if (part > most - CAMERA_HEADER)
+		part = most - CAMERA_HEADER;
+	memcpy(data + CAMERA_HEADER, c->frame + c->offset, part);
+	c->offset += part;
 
-	return ioctl(c->fd, USB_RAW_IOCTL_EP_WRITE, p) >= 0;
+	if (c->toggle)
+		flags |= UVC_STREAM_FID;
+	if (c->command == CAMERA_ERROR)
+		flags |= UVC_STREAM_ERR;
+	if (c->offset == c->length && c->command != CAMERA_HALF)
+		flags |= UVC_STREAM_EOF;
+	data[0] = CAMERA_HEADER;
+	data[1] = flags;
+	memcpy(data + 2, &clock, 4);
+	memcpy(data + 6, &clock, 4);
+	memcpy(data + 10, &sof, 2);
+
+	return CAMERA_HEADER + part;
 }
 
 static inline void camera_send_frame(struct camera_gadget *c,
 				     enum camera_command command)
 {
-	size_t most = CAMERA_PAYLOAD - CAMERA_HEADER, offset = 0, length, part;
-	unsigned int size;
-	uint32_t number;
-	uint8_t flags;
+	struct camera_io *p = &c->payload;
 
 	/* the host knows of the commit earlier than this end does */
 	while (__atomic_load_n(&c->committing, __ATOMIC_ACQUIRE))
 		usleep(100);
-	size = c->commit.bFrameIndex - 1;
-	number = __atomic_fetch_add(&c->shared->number, 1, __ATOMIC_SEQ_CST);
-	length = camera_fill(c->frame, c->commit.bFormatIndex, size, number);
-	if (command == CAMERA_SHORT || command == CAMERA_HALF)
-		length /= 2;
-	if (command == CAMERA_LONG)
-		length = camera_max_frame(c->commit.bFormatIndex, size) + 512;
-
-	c->toggle = !c->toggle;
+	camera_begin_frame(c, command);
 	do {
-		part = length - offset < most ? length - offset : most;
-		flags = c->toggle ? UVC_STREAM_FID : 0;
-		if (command == CAMERA_ERROR)
-			flags |= UVC_STREAM_ERR;
-		if (offset + part == length && command != CAMERA_HALF)
-			flags |= UVC_STREAM_EOF;
-		if (!camera_send_payload(c, offset, part, flags))
+		p->io.ep = c->endpoint;
+		p->io.length = camera_next_payload(c, p->data, CAMERA_PAYLOAD);
+		/* what is not full ends with a packet that is not */
+		p->io.flags = p->io.length < CAMERA_PAYLOAD ?
+			      USB_RAW_IO_FLAGS_ZERO : 0;
+		if (ioctl(c->fd, USB_RAW_IOCTL_EP_WRITE, p) < 0)
 			break;
-		offset += part;
-	} while (offset < length);
+	} while (c->offset < c->length);
+}
+
+/* What was asked for before the stream is not for it. */
+static inline void camera_forget(struct camera_gadget *c)
+{
+	uint8_t rest[256];
+
+	while (read(c->commands, rest, sizeof(rest)) > 0)
+		;
 }
 
 static inline void *camera_send(void *arg)
 {
 	struct camera_gadget *c = arg;
-	uint8_t command, rest[256];
+	uint8_t command;
 
 	__atomic_store_n(&c->shared->sender, gettid(), __ATOMIC_RELEASE);
 	for (;;) {
 		if (__atomic_load_n(&c->shared->restart, __ATOMIC_ACQUIRE)) {
-			/* what was asked for before the stream is not for it */
-			while (read(c->commands, rest, sizeof(rest)) > 0)
-				;
+			camera_forget(c);
 			__atomic_store_n(&c->shared->restart, 0,
 					 __ATOMIC_RELEASE);
 		}
@@ -518,7 +626,8 @@ static inline int camera_configure(struct camera_gadget *c)
 }
 
 /* Takes what is asked for, as far as there is something like that. */
-static inline void camera_negotiate(struct uvc_streaming_control *probe)
+static inline void camera_negotiate(struct camera_gadget *c,
+				    struct uvc_streaming_control *probe)
 {
 	if (!probe->bFormatIndex || probe->bFormatIndex > CAMERA_FORMATS)
 		probe->bFormatIndex = CAMERA_YUYV;
@@ -529,7 +638,8 @@ static inline void camera_negotiate(struct uvc_streaming_control *probe)
 	probe->dwMaxVideoFrameSize =
 		htole32(camera_max_frame(probe->bFormatIndex,
 					 probe->bFrameIndex - 1));
-	probe->dwMaxPayloadTransferSize = htole32(CAMERA_PAYLOAD);
+	probe->dwMaxPayloadTransferSize =
+		htole32(c->isochronous ? CAMERA_PACKET : CAMERA_PAYLOAD);
 	probe->dwClockFrequency = htole32(48000000);
 	/* the toggle bit and the end of a frame are told */
 	probe->bmFramingInfo = 3;
@@ -538,8 +648,10 @@ static inline void camera_negotiate(struct uvc_streaming_control *probe)
 /* Returns how much of c->control.data is the answer, or -1. */
 static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 {
+	struct camera_descriptors *d = &c->descriptors;
 	uint8_t *data = c->control.data;
 	char name[CAMERA_NAME_SIZE];
+	size_t length;
 	unsigned int i;
 
 	switch (which) {
@@ -547,8 +659,13 @@ static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 		memcpy(data, &camera_device, sizeof(camera_device));
 		return sizeof(camera_device);
 	case USB_DT_CONFIG << 8:
-		memcpy(data, &c->descriptors, CAMERA_DESCRIPTORS);
-		return CAMERA_DESCRIPTORS;
+		length = offsetof(struct camera_descriptors, alternate);
+		memcpy(data, d, length);
+		if (c->isochronous)
+			length = camera_append(data, length, &d->alternate,
+					       USB_DT_INTERFACE_SIZE);
+		return camera_append(data, length, &d->endpoint,
+				     USB_DT_ENDPOINT_SIZE);
 	case USB_DT_STRING << 8:
 		memcpy(data, (uint8_t []){ 4, USB_DT_STRING, 0x09, 0x04 }, 4);
 		return 4;
@@ -592,54 +709,70 @@ static inline int camera_class(struct camera_gadget *c,
 	return -1;
 }
 
-static inline void camera_answer(struct camera_gadget *c,
+/* The same for any request; the host may have more to send. */
+static inline int camera_request(struct camera_gadget *c,
 				 const struct usb_ctrlrequest *request)
 {
-	bool standard, set, commit;
-	int length = -1;
+	int length;
 
-	standard = (request->bRequestType & USB_TYPE_MASK) == USB_TYPE_STANDARD;
-	set = !standard && request->bRequest == UVC_SET_CUR;
-	commit = le16toh(request->wValue) >> 8 == UVC_VS_COMMIT_CONTROL;
-
-	if (!standard)
+	if ((request->bRequestType & USB_TYPE_MASK) != USB_TYPE_STANDARD)
 		length = camera_class(c, request);
 	else if (request->bRequest == USB_REQ_GET_DESCRIPTOR)
 		length = camera_get_descriptor(c, le16toh(request->wValue));
 	else if (request->bRequest == USB_REQ_SET_CONFIGURATION)
-		length = camera_configure(c);
-	else if (request->bRequest == USB_REQ_SET_INTERFACE)
-		length = 0;
+		length = c->isochronous ? 0 : camera_configure(c);
+	else
+		length = request->bRequest == USB_REQ_SET_INTERFACE ? 0 : -1;
+
+	return length < le16toh(request->wLength) ? length :
+	       le16toh(request->wLength);
+}
+
+static inline bool camera_commits(const struct usb_ctrlrequest *request)
+{
+	return request->bRequest == UVC_SET_CUR &&
+	       le16toh(request->wValue) >> 8 == UVC_VS_COMMIT_CONTROL;
+}
+
+/* Takes what the host has sent, which is in c->control.data. */
+static inline void camera_set(struct camera_gadget *c,
+			      const struct usb_ctrlrequest *request, int length)
+{
+	if (request->bRequest != UVC_SET_CUR || length != sizeof(c->probe))
+		return;
+	memcpy(&c->probe, c->control.data, sizeof(c->probe));
+	camera_negotiate(c, &c->probe);
+	if (camera_commits(request))
+		c->commit = c->probe;
+}
+
+static inline void camera_answer(struct camera_gadget *c,
+				 const struct usb_ctrlrequest *request)
+{
+	int length = camera_request(c, request);
 
 	if (length < 0) {
 		ioctl(c->fd, USB_RAW_IOCTL_EP0_STALL, 0);
 		return;
 	}
-
-	/* the host streams as soon as it has been acknowledged */
-	if (set && commit) {
-		camera_restart(c);
-		__atomic_store_n(&c->committing, true, __ATOMIC_RELEASE);
-	}
-	c->control.io.length = le16toh(request->wLength);
 	if (request->bRequestType & USB_DIR_IN) {
-		if (length < c->control.io.length)
-			c->control.io.length = length;
+		c->control.io.length = length;
 		ioctl(c->fd, USB_RAW_IOCTL_EP0_WRITE, &c->control);
 		return;
 	}
 
-	length = ioctl(c->fd, USB_RAW_IOCTL_EP0_READ, &c->control);
-	if (set && length == sizeof(c->probe)) {
-		memcpy(&c->probe, c->control.data, sizeof(c->probe));
-		camera_negotiate(&c->probe);
-		if (commit)
-			c->commit = c->probe;
+	/* the host streams as soon as it has been acknowledged */
+	if (camera_commits(request)) {
+		camera_restart(c);
+		__atomic_store_n(&c->committing, true, __ATOMIC_RELEASE);
 	}
+	c->control.io.length = le16toh(request->wLength);
+	length = ioctl(c->fd, USB_RAW_IOCTL_EP0_READ, &c->control);
+	camera_set(c, request, length);
 	__atomic_store_n(&c->committing, false, __ATOMIC_RELEASE);
 }
 
-static inline void camera_run(struct camera_gadget *c, pid_t test)
+static inline void camera_run_gadget(struct camera_gadget *c)
 {
 	struct sigaction action = { .sa_handler = camera_interrupt };
 	struct {
@@ -647,14 +780,7 @@ static inline void camera_run(struct camera_gadget *c, pid_t test)
 		struct usb_ctrlrequest request;
 	} event;
 
-	/* it goes with the test, if that has not gone already */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != test)
-		_exit(1);
 	sigaction(SIGUSR1, &action, NULL);
-	camera_describe(&c->descriptors);
-	camera_negotiate(&c->probe);
-	c->commit = c->probe;
 	c->endpoint = -1;
 	for (;;) {
 		event.event.length = sizeof(event.request);
@@ -663,46 +789,238 @@ static inline void camera_run(struct camera_gadget *c, pid_t test)
 		if (event.event.type == USB_RAW_EVENT_CONTROL)
 			camera_answer(c, &event.request);
 	}
+}
+
+/* Over USB/IP: whoever is at the other end is gone if this fails. */
+static inline void usbip_send(struct camera_gadget *c, const void *data,
+			      size_t length)
+{
+	if (length && send(c->fd, data, length, MSG_NOSIGNAL) != length)
+		_exit(1);
+}
+
+static inline void usbip_receive(struct camera_gadget *c, void *data,
+				 size_t length)
+{
+	if (length && recv(c->fd, data, length, MSG_WAITALL) != length)
+		_exit(1);
+}
+
+static inline void usbip_answer(struct camera_gadget *c,
+				const struct usbip_header *cmd)
+{
+	const struct usb_ctrlrequest *request = &cmd->cmd_submit.setup;
+	bool in = request->bRequestType & USB_DIR_IN;
+	struct usbip_header ret = {
+		.command = htobe32(USBIP_RET_SUBMIT), .seqnum = cmd->seqnum,
+	};
+	int length;
+
+	if (!in)
+		usbip_receive(c, c->control.data,
+			      be32toh(cmd->cmd_submit.length));
+	length = camera_request(c, request);
+	if (!in && length >= 0) {
+		length = be32toh(cmd->cmd_submit.length);
+		camera_set(c, request, length);
+		if (camera_commits(request)) {
+			camera_forget(c);
+			c->offset = c->length;
+		}
+	}
+	ret.ret_submit.status = htobe32(length < 0 ? -EPIPE : 0);
+	ret.ret_submit.length = htobe32(length < 0 ? 0 : length);
+	usbip_send(c, &ret, sizeof(ret));
+	if (in && length > 0)
+		usbip_send(c, c->control.data, length);
+}
+
+/* Takes the transfer out of those that wait, if it is one of them. */
+static inline bool usbip_take_urb(struct camera_gadget *c, uint32_t seqnum,
+				  struct usbip_urb *urb)
+{
+	unsigned int i = 0;
+
+	while (i < c->urb_count && c->urbs[i].header.seqnum != seqnum)
+		i++;
+	if (i == c->urb_count)
+		return false;
+	*urb = c->urbs[i];
+	c->urb_count--;
+	memmove(&c->urbs[i], &c->urbs[i + 1],
+		(c->urb_count - i) * sizeof(*urb));
+
+	return true;
+}
+
+static inline void usbip_read(struct camera_gadget *c)
+{
+	struct usbip_header cmd, ret = { };
+	struct usbip_urb *urb, unlinked;
+	uint32_t packets;
+
+	usbip_receive(c, &cmd, sizeof(cmd));
+	if (cmd.command == htobe32(USBIP_CMD_UNLINK)) {
+		ret.command = htobe32(USBIP_RET_UNLINK);
+		ret.seqnum = cmd.seqnum;
+		if (usbip_take_urb(c, cmd.cmd_unlink.seqnum, &unlinked))
+			ret.ret_unlink.status = htobe32(-ECONNRESET);
+		usbip_send(c, &ret, sizeof(ret));
+	} else if (!cmd.endpoint) {
+		usbip_answer(c, &cmd);
+	} else {
+		packets = be32toh(cmd.cmd_submit.packets);
+		if (packets > CAMERA_PACKETS || c->urb_count == CAMERA_URBS)
+			_exit(1);
+		urb = &c->urbs[c->urb_count++];
+		urb->header = cmd;
+		usbip_receive(c, urb->packets, packets * sizeof(*urb->packets));
+	}
+}
+
+/* Sends as much of the frame as the oldest transfer takes. */
+static inline void usbip_send_urb(struct camera_gadget *c)
+{
+	static uint8_t data[CAMERA_PACKETS * CAMERA_PACKET];
+	struct usbip_header ret = { };
+	struct usbip_urb urb;
+	size_t length = 0, part;
+	uint32_t packets, i;
+
+	usbip_take_urb(c, c->urbs[0].header.seqnum, &urb);
+	packets = be32toh(urb.header.cmd_submit.packets);
+	for (i = 0; i < packets; i++) {
+		part = c->offset == c->length ? 0 :
+		       camera_next_payload(c, data + length, CAMERA_PACKET);
+		urb.packets[i].actual_length = htobe32(part);
+		urb.packets[i].status = 0;
+		length += part;
+	}
+	ret.command = htobe32(USBIP_RET_SUBMIT);
+	ret.seqnum = urb.header.seqnum;
+	ret.ret_submit.length = htobe32(length);
+	ret.ret_submit.packets = urb.header.cmd_submit.packets;
+	usbip_send(c, &ret, sizeof(ret));
+	usbip_send(c, data, length);
+	usbip_send(c, urb.packets, packets * sizeof(*urb.packets));
+	if (c->offset == c->length)
+		__atomic_fetch_add(&c->shared->done, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void camera_run_usbip(struct camera_gadget *c)
+{
+	enum { HOST, TEST };
+	struct pollfd fds[] = {
+		[HOST] = { .fd = c->fd, .events = POLLIN },
+		[TEST] = { .events = POLLIN },
+	};
+	uint8_t command;
+
+	for (;;) {
+		if (c->urb_count && c->offset < c->length) {
+			usbip_send_urb(c);
+			continue;
+		}
+		/* a frame begins when there is a transfer for it */
+		fds[TEST].fd = c->urb_count ? c->commands : -1;
+		poll(fds, 2, -1);
+		if (fds[HOST].revents)
+			usbip_read(c);
+		else if (read(c->commands, &command, 1) == 1)
+			camera_begin_frame(c, command);
+	}
+}
+
+static inline void camera_run(struct camera_gadget *c, pid_t test)
+{
+	/* it goes with the test, if that has not gone already */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != test)
+		_exit(1);
+	camera_describe(&c->descriptors, c->isochronous);
+	camera_negotiate(c, &c->probe);
+	c->commit = c->probe;
+	if (c->isochronous)
+		camera_run_usbip(c);
+	else
+		camera_run_gadget(c);
 	_exit(1);
 }
 
 /* in milliseconds, and far more than it takes */
 #define CAMERA_PATIENCE	10000
 
-/*
- * Plugs the camera in. -ENODEV: there is nothing to plug it into. What is open
- * by now stays open in the process of the camera.
- */
-static inline int camera_plug(struct camera *camera)
+static inline int camera_plug_gadget(void)
 {
-	static struct camera_gadget gadget;
 	struct usb_raw_init init = {
 		.speed = USB_SPEED_HIGH,
 		.driver_name = "dummy_udc",
 		.device_name = "dummy_udc.0",
 	};
-	int fds[2], ret, tries = 0;
+	int fd, ret;
+
+	if (access("/sys/class/udc/dummy_udc.0", F_OK))
+		return -ENODEV;
+	fd = open("/dev/raw-gadget", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -ENODEV;
+	if (!ioctl(fd, USB_RAW_IOCTL_INIT, &init) &&
+	    !ioctl(fd, USB_RAW_IOCTL_RUN, 0))
+		return fd;
+	ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+static inline int camera_plug_usbip(void)
+{
+	int fds[2], port, ret;
+	char text[64];
+
+	port = open("/sys/devices/platform/vhci_hcd.0/attach", O_WRONLY);
+	if (port < 0)
+		return -ENODEV;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
+		ret = -errno;
+		close(port);
+		return ret;
+	}
+	/* the first port, and the camera is the first device of its host */
+	ret = snprintf(text, sizeof(text), "0 %d 1 %d", fds[1],
+		       USB_SPEED_HIGH);
+	ret = write(port, text, ret) == ret ? fds[0] : -errno;
+	if (ret < 0)
+		close(fds[0]);
+	close(fds[1]);
+	close(port);
+
+	return ret;
+}
+
+/*
+ * Plugs the camera in. -ENODEV: there is nothing to plug it into. What is open
+ * by now stays open in the process of the camera.
+ */
+static inline int camera_plug(struct camera *camera, bool isochronous)
+{
+	static struct camera_gadget gadget;
+	int fds[2], tries = 0;
 	pid_t test = getpid();
 
-	if (access("/sys/class/udc/dummy_udc.0", F_OK) ||
-	    access("/sys/module/uvcvideo", F_OK))
+	if (access("/sys/module/uvcvideo", F_OK))
 		return -ENODEV;
 
 	/* the process of a camera before this one may not be gone yet */
 	do {
-		gadget.fd = open("/dev/raw-gadget", O_RDWR | O_CLOEXEC);
-		if (gadget.fd < 0)
-			return -ENODEV;
-		ret = 0;
-		if (ioctl(gadget.fd, USB_RAW_IOCTL_INIT, &init) ||
-		    ioctl(gadget.fd, USB_RAW_IOCTL_RUN, 0)) {
-			ret = -errno;
-			close(gadget.fd);
+		if (tries)
 			usleep(1000);
-		}
-	} while (ret == -EBUSY && ++tries < CAMERA_PATIENCE);
-	if (ret)
-		return ret;
+		gadget.fd = isochronous ? camera_plug_usbip() :
+					  camera_plug_gadget();
+	} while (gadget.fd == -EBUSY && ++tries < CAMERA_PATIENCE);
+	if (gadget.fd < 0)
+		return gadget.fd;
+	gadget.isochronous = isochronous;
 
 	camera->shared = mmap(NULL, sizeof(*camera->shared),
 			      PROT_READ | PROT_WRITE,

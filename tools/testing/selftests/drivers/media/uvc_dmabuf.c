@@ -3,9 +3,9 @@
  * uvcvideo with a USB camera that the test plays: import of dma-bufs, buffers
  * that it exports, and what happens to all of them when the camera goes.
  *
- * Needs root, debugfs, /dev/raw-gadget and dummy_hcd. Exporters that are not
- * there are skipped, and so are the tests that need an instance of vivid with
- * dma-contig, or for each mapping a bounce buffer:
+ * Needs root, debugfs, /dev/raw-gadget, dummy_hcd and vhci_hcd. Exporters that
+ * are not there are skipped, and so are the tests that need an instance of vivid
+ * with dma-contig, or for each mapping a bounce buffer:
  *
  *	swiotlb=force
  *	modprobe vivid n_devs=4 allocators=0,0,0,1
@@ -16,6 +16,7 @@
 #include <linux/uvcvideo.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 
 #include "../../kselftest_harness.h"
 #include "bounce_buffer.h"
@@ -195,6 +196,7 @@ FIXTURE(capture)
 FIXTURE_VARIANT(capture)
 {
 	int (*alloc)(size_t size);
+	bool isochronous;
 };
 
 FIXTURE_VARIANT_ADD(capture, mmap) { .alloc = no_alloc };
@@ -210,6 +212,10 @@ FIXTURE_VARIANT_ADD(capture, vivid_dma_contig) {
 	.alloc = vivid_dma_contig_alloc
 };
 
+FIXTURE_VARIANT_ADD(capture, isochronous) {
+	.alloc = system_heap_alloc, .isochronous = true
+};
+
 FIXTURE_SETUP(capture)
 {
 	int i, ret;
@@ -223,9 +229,9 @@ FIXTURE_SETUP(capture)
 		if (variant->alloc != no_alloc)
 			ASSERT_GE(self->dmabuf[i], 0);
 	}
-	ret = camera_plug(&self->camera);
+	ret = camera_plug(&self->camera, variant->isochronous);
 	if (ret == -ENODEV)
-		SKIP(return, "no raw-gadget, dummy_hcd or uvcvideo");
+		SKIP(return, "no " CAMERA_NEEDS);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, open_video(&self->camera, &self->q, 0));
 }
@@ -341,6 +347,7 @@ FIXTURE(camera)
 	struct vivid_queue out;
 	struct vivid_queue loop;
 	int dmabuf[BUFFERS];
+	bool stop;
 };
 
 FIXTURE_SETUP(camera)
@@ -351,9 +358,9 @@ FIXTURE_SETUP(camera)
 	self->loop.fd = -1;
 	for (i = 0; i < BUFFERS; i++)
 		self->dmabuf[i] = -1;
-	ret = camera_plug(&self->camera);
+	ret = camera_plug(&self->camera, false);
 	if (ret == -ENODEV)
-		SKIP(return, "no raw-gadget, dummy_hcd or uvcvideo");
+		SKIP(return, "no " CAMERA_NEEDS);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, open_video(&self->camera, &self->q, 0));
 	ASSERT_EQ(0, open_meta(&self->camera, &self->meta));
@@ -363,6 +370,7 @@ FIXTURE_TEARDOWN(camera)
 {
 	int i;
 
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
 	close(self->loop.fd);
 	close(self->out.fd);
 	close(self->meta.fd);
@@ -754,10 +762,14 @@ TEST_F_TIMEOUT(camera, stall, 60)
 	static pthread_t threads[CPU_SETSIZE];
 	struct vivid_queue *q = &self->q;
 	struct v4l2_buffer buf;
-	bool stop = false;
+	struct utsname name;
 	cpu_set_t cpus;
 	int i, busy;
 
+	/* there the timers of dummy_hcd are less urgent */
+	ASSERT_EQ(0, uname(&name));
+	if (strstr(name.version, "PREEMPT_RT"))
+		SKIP(return, "threads keep interrupts from the CPU");
 	ASSERT_EQ(0, sched_getaffinity(0, sizeof(cpus), &cpus));
 	ASSERT_EQ(0, camera_set_format(q, CAMERA_YUYV, SMALL));
 	ASSERT_EQ(0, vivid_alloc_mmap(q, BUFFERS));
@@ -771,7 +783,7 @@ TEST_F_TIMEOUT(camera, stall, 60)
 		SKIP(return, "no SCHED_FIFO");
 	ASSERT_EQ(0, i);
 	ASSERT_EQ(0, camera_set_urgent(&self->camera, 2));
-	busy = occupy_cpus(threads, &cpus, &stop);
+	busy = occupy_cpus(threads, &cpus, &self->stop);
 	ASSERT_LT(0, busy);
 	ASSERT_EQ(0, camera_ask(&self->camera, CAMERA_HALF, 1));
 	ASSERT_EQ(0, camera_ask(&self->camera, CAMERA_STALL, 1));
@@ -781,7 +793,7 @@ TEST_F_TIMEOUT(camera, stall, 60)
 		EXPECT_NE(0, buf.flags & V4L2_BUF_FLAG_ERROR);
 		ASSERT_EQ(0, poison(q, buf.index));
 		if (i == BUFFERS - 2)
-			__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+			__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
 	}
 	for (i = 0; i < busy; i++)
 		ASSERT_EQ(0, pthread_join(threads[i], NULL));
@@ -823,6 +835,7 @@ struct situation {
 	bool exported;
 	bool fence;
 	bool closed;
+	bool isochronous;
 };
 
 struct unplugging {
@@ -874,6 +887,11 @@ FIXTURE_VARIANT_ADD(unplug, exported) { {
 	.state = STREAMING, .count = MANY, .requeue = true, .exported = true,
 } };
 
+FIXTURE_VARIANT_ADD(unplug, isochronous) { {
+	.state = STREAMING, .count = MANY, .requeue = true,
+	.isochronous = true,
+} };
+
 FIXTURE_SETUP(unplug)
 {
 	struct v4l2_buffer buf = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
@@ -889,9 +907,9 @@ FIXTURE_SETUP(unplug)
 		SKIP(return, "no system heap");
 	ASSERT_GE(ret, 0);
 	close(ret);
-	ret = camera_plug(&self->all.camera);
+	ret = camera_plug(&self->all.camera, variant->situation.isochronous);
 	if (ret == -ENODEV)
-		SKIP(return, "no raw-gadget, dummy_hcd or uvcvideo");
+		SKIP(return, "no " CAMERA_NEEDS);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, open_video(&self->all.camera, q, 0));
 	ret = v4l2_ioctl(q->fd, VIDIOC_PREPARE_BUF, &buf);
@@ -1032,7 +1050,7 @@ static void unplug(struct __test_metadata *_metadata,
 	memset(q, 0, sizeof(*q));
 	memset(meta, 0, sizeof(*meta));
 	/* whoever is a process of its own does not keep the dma-bufs */
-	ASSERT_EQ(0, camera_plug(&self->camera));
+	ASSERT_EQ(0, camera_plug(&self->camera, variant->isochronous));
 	ASSERT_EQ(0, open_video(&self->camera, q, SMALL));
 	alloc_unplug(_metadata, self, variant);
 	if (variant->fence) {
