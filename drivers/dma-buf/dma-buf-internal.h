@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the KUnit tests need of dma-buf.c
+ * Internals of dma-buf.c for KUnit tests
  */
 #ifndef __DMA_BUF_INTERNAL_H__
 #define __DMA_BUF_INTERNAL_H__

@@ -27,7 +27,7 @@
  */
 #define PAGES_SAMPLED	64
 
-/* Can the direct map do for this run, without page tables of its own? */
+/* Is the direct map good enough for this run? */
 static bool run_is_linear(struct page *page, unsigned long count, pgprot_t prot)
 {
 	unsigned long pfn = page_to_pfn(page), i;
@@ -42,7 +42,7 @@ static bool run_is_linear(struct page *page, unsigned long count, pgprot_t prot)
 	    debug_pagealloc_enabled_static())
 		return false;
 
-	/* Nobody looks after the caches of the direct map for the CPU. */
+	/* The caches of the direct map are not maintained for the CPU. */
 	if (cpu_dcache_is_aliasing())
 		return false;
 
@@ -143,14 +143,14 @@ static int vmap_any(struct scatterlist *sg, struct page **pages,
 	if (!IS_ENABLED(CONFIG_MMU))
 		return -EOPNOTSUPP;
 
-	/* Behind a mapping there is a guard page. vmalloc would log this. */
+	/* A guard page follows. vmalloc would log the failure. */
 	if (count >= min_t(unsigned long, VMALLOC_TOTAL >> PAGE_SHIFT, INT_MAX))
 		return -ENOMEM;
 
 	/*
-	 * vmap() refuses more pages than there are, which have to be here more
-	 * than once. KMSAN takes a range of physical addresses for I/O memory.
-	 * Caches that go by virtual addresses would be flushed for each run.
+	 * vmap() refuses more pages than the system has, which is possible if
+	 * pages are listed repeatedly. KMSAN takes a range of physical
+	 * addresses for I/O memory. Aliasing caches would be flushed per run.
 	 */
 	if (!IS_ENABLED(CONFIG_KMSAN) && !cpu_dcache_is_aliasing() &&
 	    (runs <= count / PAGES_PER_RUN || count > totalram_pages()))
@@ -228,7 +228,7 @@ int dma_buf_vmap_pages(struct page **pages, unsigned long count, pgprot_t prot,
 	unsigned long step = count / PAGES_SAMPLED | 1;
 	unsigned long borders = 0, runs, i;
 
-	/* To look at each page takes a good part of the time to map it. */
+	/* Looking at each page takes a good part of the time to map it. */
 	for (i = step; i < count && borders * step <= count / PAGES_PER_RUN;
 	     i += step)
 		if (pages[i] != pages[i - 1] + 1)
@@ -251,9 +251,8 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_vmap_pages, "DMA_BUF");
  * @prot:	[in]	protection of the mapping, in most cases PAGE_KERNEL
  * @map:	[out]	the mapping, which is not in I/O memory
  *
- * As dma_buf_vmap_pages(), but takes the word of the caller instead of looking
- * at each page. Where the direct map will do it does not matter how many pages
- * there are.
+ * As dma_buf_vmap_pages(), but trusts the caller instead of looking at each
+ * page. If the direct map will do, the number of pages does not matter.
  *
  * Context: Process context, may sleep. The pages must stay where they are until
  * dma_buf_vunmap_pages(), the array need not.
@@ -265,7 +264,7 @@ EXPORT_SYMBOL_NS_GPL(dma_buf_vmap_pages, "DMA_BUF");
 int dma_buf_vmap_contig(struct page **pages, unsigned long count, pgprot_t prot,
 			struct iosys_map *map)
 {
-	/* What the first page is they all are, if they are no folios. */
+	/* If they are not folios, all pages are like the first one. */
 	unsigned long checked = PageCompound(*pages) ? count : 1;
 
 	if (run_is_linear(*pages, checked, prot) &&
@@ -279,7 +278,7 @@ int dma_buf_vmap_contig(struct page **pages, unsigned long count, pgprot_t prot,
 EXPORT_SYMBOL_NS_GPL(dma_buf_vmap_contig, "DMA_BUF");
 
 /**
- * dma_buf_vunmap_pages - Take down a mapping by dma_buf_vmap_sgtable(),
+ * dma_buf_vunmap_pages - Remove a mapping made by dma_buf_vmap_sgtable(),
  * dma_buf_vmap_pages() or dma_buf_vmap_contig()
  * @map:	[in]	the mapping, is cleared
  *

@@ -98,7 +98,7 @@ static void mock_write(struct kunit *test, struct dma_buf *dmabuf,
 	mock->fence = &fence->base;
 }
 
-/* The exporter is called when the device has written all, not before. */
+/* The exporter is not called before the device has finished writing. */
 static void test_begin_after_fences(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -114,7 +114,7 @@ static void test_begin_after_fences(struct kunit *test)
 			dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE));
 }
 
-/* Nothing has begun when the wait is interrupted. */
+/* The exporter is not called if the wait is interrupted. */
 static void test_begin_interrupted(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);

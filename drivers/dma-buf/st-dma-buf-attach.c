@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for dma-buf attachments without a device, as importers make them
- * that access a buffer with the CPU only.
+ * KUnit tests for dma-buf attachments without a device, made by importers that
+ * access a buffer with the CPU only.
  *
  * The exporter is a mock that counts its calls. Where a test also needs an
  * attachment with a device, that is a device which no driver ever binds to.
@@ -17,7 +17,7 @@
 
 #include "st-dma-buf-mock.h"
 
-/* An exporter that wants to know who attaches. */
+/* An exporter with attach and detach callbacks. */
 static const struct dma_buf_ops mock_ops = {
 	.attach = mock_attach,
 	.detach = mock_detach,
@@ -28,7 +28,7 @@ static const struct dma_buf_ops mock_ops = {
 	.release = mock_release,
 };
 
-/* An exporter that does not care. */
+/* An exporter without them. */
 static const struct dma_buf_ops mock_no_attach_ops = {
 	.map_dma_buf = mock_map,
 	.unmap_dma_buf = mock_unmap,
@@ -66,7 +66,7 @@ static void mock_detach_action(void *data)
 	dma_buf_detach(attach->dmabuf, attach);
 }
 
-/* Attaches, and detaches at the end if the test does not get to it. */
+/* Attaches, and detaches at the end of the test at the latest. */
 static struct dma_buf_attachment *
 mock_import(struct kunit *test, struct dma_buf *dmabuf, struct device *dev)
 {
@@ -190,7 +190,7 @@ static void test_map(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
 }
 
-/* Neither attaching nor a failed mapping pins the buffer of a dynamic one. */
+/* With a dynamic exporter, attaching or a failed mapping pins nothing. */
 static void test_map_dynamic(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_dynamic_ops);
@@ -235,7 +235,7 @@ static void test_map_beside_device(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->pinned, 1);
 	KUNIT_EXPECT_EQ(test, mock->mapped, 1);
 
-	/* Detaching the one leaves the mapping of the other alone. */
+	/* Detaching one leaves the mapping of the other alone. */
 	mock_forget(test, cpu_only);
 	KUNIT_EXPECT_EQ(test, mock->unpinned, 0);
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 0);
@@ -247,7 +247,7 @@ static void test_map_beside_device(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->unmapped, 1);
 }
 
-/* What the importer attached for: two of them share one mapping. */
+/* Two importers without a device share one kernel mapping. */
 static void test_vmap(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for struct dma_buf_mappings: what the CPU and devices see of a
- * piece of memory when they access it by turns and at the same time.
+ * piece of memory when they access it in turn and at the same time.
  *
- * The devices have a copy of the memory each, as with a bounce buffer. Whoever
- * syncs at the wrong time or in the wrong direction loses what was written. The
+ * Each device has its own copy of the memory, as with a bounce buffer. A sync
+ * at the wrong time or in the wrong direction loses what was written. The
  * memory holds a short text, of which each writer writes a letter.
  */
 
@@ -29,10 +29,10 @@
 
 #define MOCK_ROUNDS	1000
 
-/* Only a test that fails waits for so long. */
+/* Only a failing test waits this long. */
 #define MOCK_LIMIT	(10 * HZ)
 
-/* The memory, and what its exporter is going to do. */
+/* The memory, and how its exporter behaves. */
 struct mock_memory {
 	struct dma_buf_mappings mappings;
 	char *cpu;
@@ -52,7 +52,7 @@ struct mock_device {
 	int map_error;
 };
 
-/* What a device has mapped. Its DMA address is that of the copy. */
+/* A mapping for a device. Its DMA address is that of the copy. */
 struct mock_mapping {
 	char *cpu;
 	enum dma_data_direction dir;
@@ -81,7 +81,7 @@ static void mock_to_cpu(struct mock_mapping *mapping,
 		memcpy(mapping->cpu, mapping->copy, PAGE_SIZE);
 }
 
-/* The DMA API wants to be told the same direction each time. */
+/* The DMA API requires the same direction each time. */
 static struct mock_mapping *mock_find(struct device *dev,
 				      struct scatterlist *sgl,
 				      enum dma_data_direction dir)
@@ -336,7 +336,7 @@ static void mock_read(struct kunit *test, struct dma_buf *dmabuf)
 	mock_end(test, dmabuf, DMA_FROM_DEVICE);
 }
 
-/* Where user space has the argument of its ioctl. */
+/* The user space address of the argument of an ioctl. */
 static struct dma_buf_sync __user *mock_user(struct kunit *test)
 {
 	unsigned long addr;
@@ -400,8 +400,8 @@ static void test_from_device(struct kunit *test)
 }
 
 /*
- * What a device has that only reads is never copied back, be it older or newer
- * than the mapping of the device that writes.
+ * The copy of a device that only reads is never copied back, whether its
+ * mapping is older or newer than that of the device that writes.
  */
 static void test_to_device(struct kunit *test)
 {
@@ -579,7 +579,7 @@ static void test_ioctl_during_write(struct kunit *test)
 	mock_unmap(camera);
 }
 
-/* Calls that user space leaves out or repeats are nobody else's problem. */
+/* Calls that user space omits or repeats do not affect anybody else. */
 static void test_ioctl_unpaired(struct kunit *test)
 {
 	struct mock_memory *mem = mock_memory(test);
@@ -714,7 +714,7 @@ static void test_map_during_write(struct kunit *test)
 	}
 }
 
-/* When nobody writes, to unmap brings what a device wrote. */
+/* When nobody writes, unmapping syncs what a device wrote. */
 static void test_unmap(struct kunit *test)
 {
 	struct mock_memory *mem = mock_memory(test);
@@ -727,7 +727,7 @@ static void test_unmap(struct kunit *test)
 	mock_unmap(device);
 	KUNIT_EXPECT_STREQ(test, mem->cpu, "dd");
 
-	/* a reader does not keep it from that */
+	/* even while somebody reads */
 	seen = mock_map(test, device, DMA_BIDIRECTIONAL);
 	mock_begin(test, dmabuf, DMA_FROM_DEVICE);
 	mock_write(seen, "ee");
@@ -736,7 +736,7 @@ static void test_unmap(struct kunit *test)
 	mock_end(test, dmabuf, DMA_FROM_DEVICE);
 }
 
-/* What could not be mapped is forgotten, and the next attempt is as good. */
+/* A failed mapping leaves nothing behind, and the next one succeeds. */
 static void test_map_error(struct kunit *test)
 {
 	static const int errors[] = { -ENOMEM, -EREMOTEIO, -EIO };
@@ -812,7 +812,7 @@ static void test_map_twice(struct kunit *test)
 	}
 }
 
-/* A begin that fails is no begin, but an end that fails is an end. */
+/* A begin that fails has not begun, but an end that fails has ended. */
 static void test_exporter_error(struct kunit *test)
 {
 	struct mock_memory *mem = mock_memory(test);
@@ -845,7 +845,7 @@ static void test_exporter_error(struct kunit *test)
 	mock_unmap(camera);
 }
 
-/* Somebody else, who runs at the same time as the test. */
+/* A thread that runs at the same time as the test. */
 struct mock_thread {
 	struct work_struct work;
 	struct dma_buf *dmabuf;
@@ -952,7 +952,7 @@ static void test_end_during_begin(struct kunit *test)
 	mock_unmap(display);
 }
 
-/* The same for an exporter that looks after its memory by itself. */
+/* The same for an exporter that syncs its memory itself. */
 static void test_end_during_begin_no_mappings(struct kunit *test)
 {
 	struct mock_memory *mem = mock_memory(test);
@@ -960,7 +960,7 @@ static void test_end_during_begin_no_mappings(struct kunit *test)
 	mock_end_during_begin(test, mock_export_mappings(test, mem, NULL));
 }
 
-/* Reads and has a device come and go, all the time. */
+/* Maps, reads and unmaps over and over. */
 static void mock_disturb_work(struct work_struct *work)
 {
 	struct mock_thread *thread = container_of(work, struct mock_thread,
@@ -990,7 +990,7 @@ static void mock_disturb_work(struct work_struct *work)
 	complete(&thread->done);
 }
 
-/* Each write is whole when it ends, and a device sees the whole of it. */
+/* No write loses anything, and a device sees all of it. */
 static void test_threads(struct kunit *test)
 {
 	struct mock_memory *mem = mock_memory(test);

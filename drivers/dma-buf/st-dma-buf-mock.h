@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An exporter for the KUnit tests of dma-buf: it counts what it is asked to do,
- * and answers what the test wants. Each test makes its own table of callbacks.
+ * A mock exporter for the KUnit tests of dma-buf. It counts its calls and
+ * returns what the test wants. Each test has its own table of callbacks.
  */
 #ifndef __ST_DMA_BUF_MOCK_H__
 #define __ST_DMA_BUF_MOCK_H__
@@ -17,9 +17,9 @@
 #include <linux/slab.h>
 
 /*
- * In a kunit_warning_suppress() block, that each WARN_ON_ONCE() was reached.
- * Without CONFIG_BUG there are none, and where report_bug() does not know them
- * they may have been reached before.
+ * Expects that @count WARN_ON_ONCE() were hit in a kunit_warning_suppress()
+ * block. Without CONFIG_BUG there are none. Where report_bug() does not handle
+ * them, each may have been hit, and so used up, before.
  */
 #if defined(CONFIG_BUG) && defined(__WARN_FLAGS)
 #define EXPECT_WARNINGS(test, count)					\
@@ -29,7 +29,7 @@
 	KUNIT_EXPECT_LE(test, KUNIT_SUPPRESSED_WARNING_COUNT(), count)
 #endif
 
-/* What the exporter was asked to do, and what it is going to answer. */
+/* Counts of calls, and what the callbacks see and return. */
 struct mock_exporter {
 	int attached;
 	int detached;
@@ -169,7 +169,7 @@ static void mock_put(void *data)
 	__fput_sync(dmabuf->file);
 }
 
-/* A buffer of @size bytes, of which the mock has a page to map. */
+/* Exports a buffer of @size bytes. The mock has one page of memory for it. */
 static struct dma_buf *mock_export_size(struct kunit *test,
 					const struct dma_buf_ops *ops,
 					size_t size)

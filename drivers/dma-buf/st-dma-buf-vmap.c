@@ -22,7 +22,7 @@
 #include "dma-buf-internal.h"
 #include "st-dma-buf-mock.h"
 
-/* An exporter that wants its mapping back. */
+/* An exporter whose mapping is not kept. */
 static const struct dma_buf_ops mock_ops = {
 	.map_dma_buf = mock_map,
 	.unmap_dma_buf = mock_unmap,
@@ -47,7 +47,7 @@ static void test_vmap_fails(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iosys_map_is_null(&map));
 	KUNIT_EXPECT_FALSE(test, mock->map_was_set);
 
-	/* and it does not stay that way */
+	/* The failure is not permanent. */
 	mock->vmap_error = 0;
 	KUNIT_EXPECT_EQ(test, 0, dma_buf_vmap_unlocked(dmabuf, &map));
 	KUNIT_EXPECT_PTR_EQ(test, map.vaddr, mock->vaddr);
@@ -55,7 +55,7 @@ static void test_vmap_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 }
 
-/* One call too many does nothing. */
+/* An extra unmap does nothing. */
 static void test_vunmap_twice(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -76,7 +76,7 @@ static void test_vunmap_twice(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 2);
 }
 
-/* A mapping stays for those who have it, whatever others hand in. */
+/* An unmap with another map leaves the mapping alone. */
 static void test_vunmap_other_map(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -95,7 +95,7 @@ static void test_vunmap_other_map(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 }
 
-/* A mapping that was forgotten goes with the buffer. */
+/* A leaked mapping is unmapped when the buffer is released. */
 static void test_release_mapped(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -166,7 +166,7 @@ static void free_chunks(void *data)
 			__free_pages(c->chunk[i], CHUNK_ORDER);
 }
 
-/* A buffer as of the system heap. Each page begins with its number. */
+/* A buffer like those of the system heap. Each page begins with its number. */
 static struct chunks *alloc_chunks_from(struct kunit *test, gfp_t gfp)
 {
 	struct scatterlist *sg;
@@ -327,7 +327,7 @@ static void test_gap(struct kunit *test)
 	unmap(test, &map);
 }
 
-/* One piece of a folio has an address in the direct map, from any page on. */
+/* Part of one folio has an address in the direct map, wherever it starts. */
 static void test_linear(struct kunit *test)
 {
 	struct chunks *c = alloc_chunks(test);
@@ -378,7 +378,7 @@ static void test_highmem(struct kunit *test)
 	unmap(test, &map);
 }
 
-/* Another protection takes another mapping. */
+/* Another protection requires a mapping of its own. */
 static void test_prot(struct kunit *test)
 {
 	struct chunks *c = alloc_chunks(test);
@@ -408,7 +408,7 @@ static void free_folios(void *data)
 			__free_pages(f->folio[i], CHUNK_ORDER);
 }
 
-/* Folios that follow each other may not be taken for one. */
+/* Adjacent folios must not be mistaken for one. */
 static void test_folios(struct kunit *test)
 {
 	struct page *pages[CHUNK_PAGES];
@@ -422,7 +422,7 @@ static void test_folios(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, f);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, free_folios, f));
-	/* of so many two are neighbours */
+	/* among so many, two are likely to be adjacent */
 	for (i = 0; i < ARRAY_SIZE(f->folio); i++) {
 		f->folio[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, CHUNK_ORDER);
 		KUNIT_ASSERT_NOT_NULL(test, f->folio[i]);
@@ -471,7 +471,7 @@ static const struct dma_buf_ops mock_managed_ops = {
 
 KUNIT_DEFINE_ACTION_WRAPPER(vfree_action, vfree, const void *);
 
-/* Has it map two pages of vmalloc space, as if they were pages of its own. */
+/* Makes the exporter map two pages of vmalloc space. */
 static void mock_vmalloc(struct kunit *test, struct mock_exporter *mock)
 {
 	mock->vaddr = vmalloc(2 * PAGE_SIZE);
@@ -503,7 +503,7 @@ static void map_and_unmap(struct kunit *test, struct dma_buf *dmabuf)
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 }
 
-/* What vmalloc does when it finds no address space; others may profit, too. */
+/* What vmalloc does when it finds no address space */
 static void purge(void)
 {
 	unsigned long freed = 0;
@@ -526,7 +526,7 @@ static void test_kept(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dmabuf->vmapping_counter, 0);
 }
 
-/* Without the flag the exporter has its mapping back at once. */
+/* Without the flag, a mapping is removed at once. */
 static void test_not_kept(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -539,7 +539,7 @@ static void test_not_kept(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 2);
 }
 
-/* A mapping that is kept goes before the memory does. */
+/* A kept mapping is removed before the memory is released. */
 static void test_kept_release(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
@@ -552,7 +552,7 @@ static void test_kept_release(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, mock->released_mapped);
 }
 
-/* Nor does it outlive it on the list of those that can be given back. */
+/* Nor does it stay on the list of mappings that can be given back. */
 static void test_kept_release_list(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
@@ -587,7 +587,7 @@ static void test_purge(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vmapped, 2);
 }
 
-/* One that is used is not. */
+/* A mapping in use is not given back. */
 static void test_purge_used(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
@@ -605,7 +605,7 @@ static void test_purge_used(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vunmapped, 1);
 }
 
-/* Who needs address space may be about to map this very buffer. */
+/* The task that needs address space may be mapping this very buffer. */
 static void test_purge_locked(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_managed_ops);
@@ -634,7 +634,7 @@ static void test_purge_linear(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->vmapped, 1);
 }
 
-/* What asks for a certain address is not there for modules. */
+/* __vmalloc_node_range() is not available to modules. */
 #if defined(CONFIG_MMU) && !defined(MODULE)
 static int exhaust_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
@@ -653,7 +653,7 @@ static void exhaust_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	vfree(map->vaddr);
 }
 
-/* Its mapping is one that it makes and takes down. */
+/* An exporter that allocates and frees its mapping */
 static const struct dma_buf_ops exhaust_ops = {
 	.map_dma_buf = mock_map,
 	.unmap_dma_buf = mock_unmap,
@@ -672,8 +672,8 @@ static void *vmalloc_there(unsigned long start, unsigned long end)
 }
 
 /*
- * To fill all of vmalloc space would let others fail that need some meanwhile.
- * It is as full for one who may only have what a mapping has.
+ * Filling all of vmalloc space would make others fail meanwhile. Ask for
+ * exactly the address space of a mapping instead, as if there was no other.
  */
 static void test_exhausted(struct kunit *test)
 {
@@ -744,7 +744,7 @@ static int debug_init(struct kunit *test)
 	return 0;
 }
 
-/* The exporter gets a mapping back that is no good, and nobody else gets it. */
+/* A wrong mapping is unmapped again and does not reach the importer. */
 static void expect_refused(struct kunit *test, struct dma_buf *dmabuf)
 {
 	struct mock_exporter *mock = dmabuf->priv;
@@ -782,7 +782,7 @@ static void test_debug_short(struct kunit *test)
 	expect_refused(test, dmabuf);
 }
 
-/* The mapping is large enough, but it does not start at its start. */
+/* The mapped area is large enough, but the address is not its start. */
 static void test_debug_offset(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export_size(test, &mock_ops,
@@ -805,7 +805,7 @@ static void test_debug_misaligned(struct kunit *test)
 	expect_refused(test, dmabuf);
 }
 
-/* So does one in the direct map, of which nothing else is known. */
+/* Neither may an address in the direct map be misaligned. */
 static void test_debug_misaligned_linear(struct kunit *test)
 {
 	struct dma_buf *dmabuf = mock_export(test, &mock_ops);
@@ -815,7 +815,7 @@ static void test_debug_misaligned_linear(struct kunit *test)
 	expect_refused(test, dmabuf);
 }
 
-/* What makes a hole is not there for modules, nor without an MMU. */
+/* vmap_page_range() is not exported to modules, and needs an MMU. */
 #if defined(CONFIG_MMU) && !defined(MODULE)
 KUNIT_DEFINE_ACTION_WRAPPER(free_area, free_vm_area, struct vm_struct *);
 

@@ -3,10 +3,10 @@
  * DMABUF Shadow heap exporter
  *
  * A heap for tests. It has two copies of each buffer, one for devices and one
- * for the CPU. They are made equal only by dma_buf_begin_cpu_access() and
- * dma_buf_end_cpu_access(), so the users of a buffer who forget these, or get
- * them wrong, find wrong data on any machine, and not only where the caches of
- * the CPU are not coherent with devices.
+ * for the CPU. Only dma_buf_begin_cpu_access() and dma_buf_end_cpu_access()
+ * make them equal. So code that omits these calls, or gets them wrong, finds
+ * wrong data on any machine, and not only where the caches of the CPU are not
+ * coherent with devices.
  */
 
 #include <linux/cleanup.h>
@@ -26,9 +26,9 @@
 #include <linux/vmalloc.h>
 
 /*
- * Each segment may get a bounce buffer. Those of a page are likely to follow
- * each other. Between longer ones there are gaps, and importers that want a
- * contiguous mapping refuse it.
+ * Each segment may get a bounce buffer. Bounce buffers of a page are likely to
+ * be adjacent. Longer ones have gaps between them, so importers that need a
+ * contiguous mapping refuse the buffer.
  */
 #define SHADOW_SEGMENT	PAGE_SIZE
 
@@ -92,7 +92,7 @@ static void shadow_heap_unmap_dma_buf(struct dma_buf_attachment *attachment,
 	dma_buf_mappings_unmap(&buffer->mappings, sgt);
 }
 
-/* Gets what devices wrote into the devices' copy. */
+/* Updates the devices' copy with what devices wrote. */
 static void shadow_heap_sync_for_cpu(struct shadow_heap_buffer *buffer)
 {
 	struct dma_buf_mapping *m;
@@ -104,7 +104,7 @@ static void shadow_heap_sync_for_cpu(struct shadow_heap_buffer *buffer)
 			dma_sync_sgtable_for_cpu(m->dev, m->sgt, m->dir);
 }
 
-/* Lets devices have what is in the devices' copy. */
+/* Makes the devices' copy visible to devices. */
 static void shadow_heap_sync_for_device(struct shadow_heap_buffer *buffer)
 {
 	struct dma_buf_mapping *m;
@@ -137,8 +137,8 @@ static int shadow_heap_begin_cpu_access(struct dma_buf *dmabuf,
 }
 
 /*
- * The core syncs for devices, too, but not before it has got the lock again. By
- * then others could have got back what a bounce buffer had.
+ * The core also syncs for devices, but only after it has taken the lock again.
+ * By then, others could have copied back the old data of a bounce buffer.
  */
 static int shadow_heap_end_cpu_access(struct dma_buf *dmabuf,
 				      enum dma_data_direction direction)
@@ -183,7 +183,7 @@ static void shadow_heap_release(struct dma_buf *dmabuf)
 {
 	struct shadow_heap_buffer *buffer = dmabuf->priv;
 
-	/* waits for those who have a file in it in use */
+	/* waits until no file in it is in use */
 	debugfs_remove(buffer->dir);
 	shadow_heap_free(buffer);
 }
@@ -199,9 +199,9 @@ static const struct dma_buf_ops shadow_heap_buf_ops = {
 };
 
 /*
- * Reading and writing this file is what a device does, and so it goes through
- * what devices have mapped. User memory is copied without the lock, which nests
- * inside of reservation locks.
+ * Reads and writes of this file act as a device would, so they sync the
+ * mappings of devices. User memory is copied without the lock, which nests
+ * inside reservation locks.
  */
 static ssize_t shadow_heap_device_read(struct file *file, char __user *to,
 				       size_t count, loff_t *ppos)
@@ -272,7 +272,7 @@ static struct dma_buf *shadow_heap_export(size_t len, int flags)
 	dma_buf_mappings_init(&buffer->mappings);
 	buffer->len = len;
 
-	/* Importers may want it contiguous, so there is a size that fails. */
+	/* Contiguous, for importers that need that. Large sizes fail. */
 	buffer->device = alloc_pages_exact(len, GFP_KERNEL | __GFP_ZERO |
 					   __GFP_NOWARN);
 	if (!buffer->device) {

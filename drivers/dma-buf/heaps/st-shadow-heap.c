@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for the shadow heap, included from there: what is copied when,
- * and what devices and the CPU find then.
+ * KUnit tests for the shadow heap, included by shadow_heap.c: what is copied
+ * when, and what devices and the CPU then see.
  */
 
 #include <kunit/device.h>
@@ -107,7 +107,7 @@ static bool shadow_test_has(const void *mem, u8 first, u8 second)
 	       !memchr_inv(mem + SHADOW_TEST_HALF, second, SHADOW_TEST_HALF);
 }
 
-/* The next user of a buffer does not find what the last one left. */
+/* A new buffer is zeroed. */
 static void test_new(struct kunit *test)
 {
 	struct dma_buf *dmabuf = shadow_test_export(test);
@@ -122,7 +122,7 @@ static void test_new(struct kunit *test)
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 }
 
-/* Who reads gets what devices wrote when it begins, and writes nothing. */
+/* A reader gets what devices wrote before its begin, and writes nothing. */
 static void test_reader(struct kunit *test)
 {
 	struct dma_buf *dmabuf = shadow_test_export(test);
@@ -145,8 +145,8 @@ static void test_reader(struct kunit *test)
 }
 
 /*
- * What is written gets to devices at the end and not before. Who writes a part
- * only leaves the rest as it was, even if it did not say that it reads.
+ * What is written reaches devices at the end and not before. A partial write
+ * leaves the rest as it was, even if the writer did not ask to read.
  */
 static void test_writer(struct kunit *test)
 {
@@ -170,7 +170,7 @@ static void test_writer(struct kunit *test)
 	}
 }
 
-/* Who begins to read while others write takes nothing away from them. */
+/* A reader that begins during a write does not lose what was written. */
 static void test_reader_and_writer(struct kunit *test)
 {
 	struct dma_buf *dmabuf = shadow_test_export(test);
@@ -186,14 +186,14 @@ static void test_reader_and_writer(struct kunit *test)
 	shadow_test_end(test, dmabuf, DMA_TO_DEVICE);
 	KUNIT_EXPECT_TRUE(test, shadow_test_has(buffer->device, 1, 0));
 
-	/* nor does a writer keep anything away when it is done */
+	/* after the write, readers see what devices write again */
 	memset(buffer->device, 2, SHADOW_TEST_LEN);
 	shadow_test_begin(test, dmabuf, DMA_FROM_DEVICE);
 	KUNIT_EXPECT_TRUE(test, shadow_test_has(buffer->cpu, 2, 2));
 	shadow_test_end(test, dmabuf, DMA_FROM_DEVICE);
 }
 
-/* Two who write to parts of their own do not destroy what the other wrote. */
+/* Two writers of different parts do not destroy each other's data. */
 static void test_two_writers(struct kunit *test)
 {
 	struct dma_buf *dmabuf = shadow_test_export(test);
@@ -211,7 +211,7 @@ static void test_two_writers(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, shadow_test_has(buffer->device, 1, 2));
 }
 
-/* Each end brings what there is; the first is not the last one's. */
+/* Each end copies what has been written; the first does not end both. */
 static void test_two_ends(struct kunit *test)
 {
 	struct dma_buf *dmabuf = shadow_test_export(test);
@@ -278,7 +278,7 @@ static void test_devices(struct kunit *test)
 	dma_buf_detach(dmabuf, cpu_only);
 }
 
-/* What cannot be contiguous cannot be allocated, and nobody is told of it. */
+/* What cannot be contiguous is refused, without a message in the log. */
 static void test_too_large(struct kunit *test)
 {
 	struct dma_buf *dmabuf;

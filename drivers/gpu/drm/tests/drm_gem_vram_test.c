@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit test suite for GEM objects of the VRAM helpers: what keeps one in its
+ * KUnit test suite for GEM objects of the VRAM helpers: an object must stay in
  * place while an importer has it mapped
  */
 
@@ -31,7 +31,7 @@ MODULE_IMPORT_NS("DMA_BUF");
 #define TEST_SIZE	SZ_64K
 #define TEST_BYTE	0xae
 
-/* No machine has memory there: what moves to it by mistake touches none. */
+/* No machine has memory there, so moving to it by mistake does no harm. */
 #define VRAM_BASE	BIT_ULL(60)
 #define VRAM_SIZE	SZ_1M
 
@@ -56,7 +56,7 @@ static void vram_test_map(struct kunit *test, struct iosys_map *map)
 	KUNIT_ASSERT_FALSE(test, map->is_iomem);
 }
 
-/* Has TTM move everything to where it swaps to, as if memory was short. */
+/* Makes TTM swap out, as if memory was short. */
 static int vram_test_swap_out(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
@@ -112,7 +112,7 @@ static void drm_gem_vram_test_swap_unmapped(struct kunit *test)
 	dma_buf_vunmap_unlocked(priv->dmabuf, &map);
 }
 
-/* Nor can it be shown, which takes it to be in video memory. */
+/* Nor can it be shown, since it would have to move to video memory. */
 static void drm_gem_vram_test_scanout_mapped(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
@@ -155,7 +155,7 @@ static int drm_gem_vram_test_init(struct kunit *test)
 	priv->gbo = drm_gem_vram_create(drm, TEST_SIZE, 0);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, priv->gbo);
 
-	/* has a reference of its own */
+	/* the dma-buf holds its own reference */
 	priv->dmabuf = drm_gem_prime_export(&priv->gbo->bo.base, O_RDWR);
 	drm_gem_object_put(&priv->gbo->bo.base);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, priv->dmabuf);

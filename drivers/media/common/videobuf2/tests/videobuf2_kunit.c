@@ -30,15 +30,15 @@
 #define MAX_PLANES	2
 #define MAX_DMABUFS	2
 
-/* how large the driver wants each plane to be at least */
+/* minimum size of a plane that the driver asks for */
 #define MIN_SIZE	SZ_4K
 #define SMALL		SZ_8K
 #define LARGE		SZ_64K
 
-/* The memory of a plane, and what was asked of who exports it */
+/* The memory of a plane, and the calls of its exporter */
 struct mock_memory {
 	struct mock *mock;
-	bool exported;		/* by somebody else, who is asked each time */
+	bool exported;		/* by an exporter that is called each time */
 	bool has_mappings;
 	struct dma_buf_mappings mappings;
 	bool fenced;		/* somebody else has not finished */
@@ -67,7 +67,7 @@ struct mock {
 	int fd[MAX_DMABUFS];
 	struct mock_memory exported[MAX_DMABUFS];
 
-	/* what the allocator has got, and will answer */
+	/* state of the allocator, and the errors that it returns */
 	int attached;
 	int mapped;
 	int prepared;
@@ -79,7 +79,7 @@ struct mock {
 	bool no_vaddr;
 	int vaddr_error;
 
-	/* and the driver */
+	/* the same for the driver */
 	int initialised;
 	int init_error;
 	int buf_prepared;
@@ -98,14 +98,14 @@ static struct mock *to_mock(struct vb2_buffer *vb)
 	return container_of(vb->vb2_queue, struct mock, q);
 }
 
-/* What the allocator keeps of a plane. */
+/* Private data of the allocator for a plane */
 struct mock_mem {
 	struct mock *mock;
 	struct mock_memory *memory;
 	struct mock_memory own;
 };
 
-/* The CPU's access to the memory is open, if the queue has any, or is not. */
+/* Checks if CPU access to the memory is open, which needs q->cpu_access. */
 static void expect_memory(struct mock_memory *memory, bool open)
 {
 	struct vb2_queue *q = &memory->mock->q;
@@ -120,7 +120,7 @@ static void expect_memory(struct mock_memory *memory, bool open)
 	if (!memory->fenced)
 		KUNIT_EXPECT_EQ(test, memory->begun - memory->ended,
 				open && memory->exported);
-	/* the driver sees what devices wrote, and they what it did */
+	/* the driver sees what devices wrote, and vice versa */
 	if (!open && memory->begun)
 		KUNIT_EXPECT_EQ(test, memory->device, memory->cpu);
 }
@@ -572,7 +572,7 @@ static long references(struct mock *mock, unsigned int i)
 	return file_count(mock->dmabuf[i]->file);
 }
 
-/* VIDIOC_QBUF with as much of a plane as the tests need */
+/* The fields of a plane that the tests pass to VIDIOC_QBUF */
 struct plane {
 	u32 index;	/* of the buffer */
 	int fd;
@@ -663,7 +663,7 @@ static int remove_bufs(struct mock *mock, unsigned int count)
 	return vb2_core_remove_bufs(&mock->q, 0, count);
 }
 
-/* Takes back what is queued; the queue keeps knowing its planes. */
+/* Cancels the queue. Its buffers keep their planes. */
 static void cancel(struct kunit *test, struct mock *mock)
 {
 	scoped_guard(mutex, &mock->lock)
@@ -673,7 +673,7 @@ static void cancel(struct kunit *test, struct mock *mock)
 	expect_access(vb2_get_buffer(&mock->q, 0), false);
 }
 
-/* However an import fails, no reference is left. */
+/* A failed import leaves no reference behind. */
 static void test_import_fails(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
@@ -774,7 +774,7 @@ static void test_import_forgets_timestamp(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, vb->copied_timestamp);
 	mock->prepare_error = 0;
 
-	/* what it had is still there, and then it is not */
+	/* the old memory is kept at first, and then released */
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, &plane));
 	cancel(test, mock);
 	vb->copied_timestamp = 1;
@@ -788,7 +788,7 @@ static void test_import_forgets_timestamp(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, vb->copied_timestamp);
 }
 
-/* No plane may be longer than its dma-buf, also if it shares that. */
+/* No plane may be longer than its dma-buf, even if it shares that. */
 static void test_plane_sizes(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
@@ -805,7 +805,7 @@ static void test_plane_sizes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock->attached, 0);
 	cancel(test, mock);
 
-	/* the allocator has to check for the larger of them */
+	/* the allocator has to check the larger length */
 	plane[1].length = SMALL;
 	KUNIT_EXPECT_EQ(test, 0, qbuf(mock, plane));
 	KUNIT_EXPECT_EQ(test, mock->attached, 1);
@@ -830,7 +830,7 @@ static const struct payload_param {
 
 KUNIT_ARRAY_PARAM_DESC(payload, payload_params, desc);
 
-/* A buffer that has, or has not, been queued with a large dma-buf before. */
+/* Allocates the buffer anew, and may queue it with a large dma-buf. */
 static void queue_earlier(struct kunit *test, struct mock *mock,
 			  enum earlier earlier)
 {
@@ -861,8 +861,8 @@ static void queue_earlier(struct kunit *test, struct mock *mock,
 }
 
 /*
- * The payload must fit into what is being queued, not into what was. A length
- * of zero is all of the dma-buf, and so is a payload of zero.
+ * The payload must fit into the dma-buf being queued, not into an earlier one.
+ * A length or a bytesused of zero means the whole dma-buf.
  */
 static void test_payload(struct kunit *test)
 {
@@ -897,7 +897,7 @@ static void test_payload(struct kunit *test)
 			planes[j].length = length;
 			planes[j].bytesused = bytesused;
 		}
-		/* behind what the first plane has */
+		/* the last byte of the payload */
 		planes[1].data_offset = payload - 1;
 
 		KUNIT_EXPECT_EQ_MSG(test, fits ? 0 : -EINVAL,
@@ -914,7 +914,7 @@ static void test_payload(struct kunit *test)
 	}
 }
 
-/* And so must the offset of the data. */
+/* The data offset must lie within the payload. */
 static void test_payload_planes(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
@@ -972,7 +972,7 @@ static void test_huge(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* A hint counts for the call that gives it. */
+/* A cache hint applies only to the call that passes it. */
 static void test_cache_hints(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -994,7 +994,7 @@ static void test_cache_hints(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* A prepared buffer that goes is finished, for allocator and driver. */
+/* Allocator and driver finish a prepared buffer when it is removed. */
 static void test_remove_prepared(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -1148,7 +1148,7 @@ static void test_access_cancelled(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* It ends before the memory goes, which the allocator looks at. */
+/* It ends before the memory is released, which the allocator checks. */
 static void test_access_freed(struct kunit *test)
 {
 	struct mock *mock = mock_open_param(test);
@@ -1170,7 +1170,7 @@ static void test_access_freed(struct kunit *test)
 	expect_access(vb2_get_buffer(&mock->q, 0), true);
 }
 
-/* Nor is it left open by a driver that refuses a buffer. */
+/* It is not left open if the driver rejects a buffer. */
 static void test_access_refused(struct kunit *test)
 {
 	struct mock *mock = mock_open_param(test);
@@ -1267,7 +1267,7 @@ static void test_access_planes(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* What the allocator says counts for a driver that says nothing else. */
+/* The allocator has the default, which a driver can override. */
 static void test_access_default(struct kunit *test)
 {
 	struct plane plane = { };
@@ -1300,7 +1300,7 @@ static const char *mock_fence_name(struct dma_fence *fence)
 	return "videobuf2";
 }
 
-/* What the CPU cannot address is of no use to a driver that needs that. */
+/* A buffer without a kernel address is rejected. */
 static void test_access_no_address(struct kunit *test)
 {
 	struct mock *mock = mock_open_cpu(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -1403,8 +1403,8 @@ static struct mock *mock_open_fenced(struct kunit *test, u32 type)
 }
 
 /*
- * If the driver does not care nobody waits, nor is an exporter asked who may do
- * so.
+ * If the driver does not heed fences, nobody waits, and an exporter that may do
+ * so is not called.
  */
 static void test_access_fenced(struct kunit *test)
 {
@@ -1620,7 +1620,7 @@ static void test_fenced_cancelled(struct kunit *test)
 	dma_fence_put(fence);
 }
 
-/* What fails when the device is done is told by DQBUF, or by the queue. */
+/* DQBUF or the queue reports what fails after the device is done. */
 static void test_fenced_fails(struct kunit *test)
 {
 	struct mock *mock = mock_open_fenced(test, V4L2_BUF_TYPE_VIDEO_CAPTURE);
@@ -1765,7 +1765,7 @@ static void test_hold_import(struct kunit *test)
 	cancel(test, mock);
 }
 
-/* And so it does with a user pointer. */
+/* The same with a user pointer */
 static void test_hold_userptr(struct kunit *test)
 {
 	struct mock *mock = mock_open(test, V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -1813,7 +1813,7 @@ static int mock_free(void *data)
 	return 0;
 }
 
-/* What must not fail waits until the buffer is not held any more. */
+/* REQBUFS and the release of the queue wait until no buffer is held. */
 static void test_hold_free(struct kunit *test)
 {
 	struct plane plane = { };

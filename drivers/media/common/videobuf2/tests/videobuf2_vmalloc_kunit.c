@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests for videobuf2-vmalloc as an exporter: what the CPU and a device
- * see of what the other has written. They are skipped unless a device has to
- * have bounce buffers, swiotlb=force.
+ * see of what the other has written. They are skipped unless the devices use
+ * bounce buffers (swiotlb=force).
  */
 
 #include <kunit/device.h>
@@ -37,7 +37,7 @@ struct exporter {
 	struct importer importer[MAX_IMPORTERS];
 };
 
-/* What the tests have not undone by themselves */
+/* Undoes what the tests have not undone themselves. */
 static void exporter_close(void *data)
 {
 	struct exporter *exp = data;
@@ -58,7 +58,7 @@ static void exporter_close(void *data)
 		vb2_vmalloc_memops.put(exp->priv);
 }
 
-/* A buffer of a queue, and devices that have each imported it anew. */
+/* A buffer of a queue, and devices that each import a dma-buf of their own */
 static struct exporter *exporter_open(struct kunit *test)
 {
 	static const char * const names[] = { "importer-0", "importer-1" };
@@ -83,7 +83,7 @@ static struct exporter *exporter_open(struct kunit *test)
 		exp->importer[i].dev = dev;
 	}
 
-	/* before the devices go */
+	/* runs before the devices are unregistered */
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, exporter_close, exp));
 	priv = vb2_vmalloc_memops.alloc(&exp->vb, NULL, SIZE);
@@ -162,7 +162,7 @@ static bool cpu_reads(struct exporter *exp, u8 byte)
 	return !memchr_inv(exp->vaddr, byte, SIZE);
 }
 
-/* Mapping and unmapping is all that an importer has to do. */
+/* An importer need not do more than map and unmap. */
 static void test_remap(struct kunit *test)
 {
 	struct exporter *exp = exporter_open(test);
@@ -216,8 +216,9 @@ static void test_sync_for_device(struct kunit *test)
 }
 
 /*
- * The CPU gets what a device writes, and not what another has read. It may
- * write, too, and who only reads takes nothing away from a device.
+ * The CPU sees what one device has written, and not what another one has read.
+ * It may write, too. A CPU access that only reads does not change what a device
+ * sees.
  */
 static void test_sync_for_cpu(struct kunit *test)
 {
@@ -251,7 +252,7 @@ static void test_sync_for_cpu(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cpu_reads(exp, 4));
 }
 
-/* The buffer is there as long as a dma-buf is, its queue need not be. */
+/* The buffer exists as long as a dma-buf does, even without its queue. */
 static void test_outlive_queue(struct kunit *test)
 {
 	struct exporter *exp = exporter_open(test);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What /dev/udmabuf says to sizes that memory has not, and to more of them than
- * a number can count. Needs root, for the limits of the module.
+ * Sizes that /dev/udmabuf must refuse: larger than the memfd or the memory, and
+ * sums that overflow. Needs root, to change the limits of the module.
  */
 
 #define _FILE_OFFSET_BITS 64
@@ -22,11 +22,11 @@
 
 #define PARAMETERS	"/sys/module/udmabuf/parameters/"
 
-/* So many items of so many pages are 2^32 pages. */
+/* ITEMS items of ITEM_PAGES pages each are 2^32 pages. */
 #define ITEMS		32768U
 #define ITEM_PAGES	131072U
 
-/* so many items are a few bytes more than 32 bits can count */
+/* the size of LONG_LIST items overflows 32 bits by a few bytes */
 #define LONG_LIST	(UINT32_MAX / sizeof(struct udmabuf_create_item) + 1)
 
 /* Returns what was there before, or -errno. */
@@ -123,7 +123,7 @@ static int create_list(int udmabuf, int memfd, uint32_t count, uint64_t pages)
 	return fd;
 }
 
-/* Nothing is allocated for what the memfd does not have. */
+/* Items beyond the end of the memfd are refused. */
 TEST_F(sizes, beyond_memfd)
 {
 	int fd;
@@ -146,7 +146,7 @@ TEST_F(sizes, beyond_memfd)
 	close(fd);
 }
 
-/* Nor is the kernel surprised at what is not to be had. */
+/* Items larger than memory are refused. */
 TEST_F(sizes, beyond_memory)
 {
 	ASSERT_EQ(0, ftruncate(self->memfd, 1ull << 41));
@@ -156,7 +156,7 @@ TEST_F(sizes, beyond_memory)
 TEST_F(sizes, pages_wrap)
 {
 	ASSERT_EQ(0, ftruncate(self->memfd, ITEM_PAGES * self->page));
-	/* 32 bits can count no more bytes, 64 bits can and have no memory */
+	/* the sum overflows 32 bits; with 64 bits there is no memory for it */
 	EXPECT_EQ(sizeof(long) == 4 ? -EINVAL : -ENOMEM,
 		  create_list(self->udmabuf, self->memfd, ITEMS,
 			      ITEM_PAGES));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* dma-bufs from whoever exports them, and what the kernel says of them. */
+/* Allocation of dma-bufs from many exporters, and their debugfs entries. */
 
 #ifndef DMABUF_EXPORTERS_H
 #define DMABUF_EXPORTERS_H
@@ -87,7 +87,7 @@ static inline int shadow_heap_alloc(size_t size)
 	return heap_alloc(heaps, size);
 }
 
-/* The last @size bytes of a memfd, which consists of pages of @page bytes. */
+/* Exports the last @size bytes of a memfd with pages of @page bytes. */
 static inline int udmabuf_from(unsigned int memfd_flags, size_t page,
 			       size_t size)
 {
@@ -126,7 +126,7 @@ out:
 	return ret;
 }
 
-/* One piece of memory over and over again, so it has @size only to look at. */
+/* A dma-buf of @size that repeats the same piece of memory */
 static inline int udmabuf_repeat(size_t size)
 {
 	enum { ITEMS = 1024 };
@@ -143,7 +143,7 @@ static inline int udmabuf_repeat(size_t size)
 	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		goto out;
 
-	/* older kernels have 64 here, younger ones INT_MAX */
+	/* the default is 64 in older kernels, INT_MAX in newer ones */
 	write_file("/sys/module/udmabuf/parameters/size_limit_mb",
 		   "2147483647");
 	list->flags = UDMABUF_FLAGS_CLOEXEC;
@@ -171,7 +171,7 @@ static inline int udmabuf_alloc(size_t size)
 #define HUGEPAGE_EXTRA	"/sys/kernel/mm/hugepages/hugepages-2048kB/" \
 			"nr_overcommit_hugepages"
 
-/* Huge pages that are not there are made, and go when they are free again. */
+/* Lets the kernel allocate surplus huge pages, which it frees after use. */
 static inline int udmabuf_hugetlb_alloc(size_t size)
 {
 	if (!write_file(HUGEPAGE_EXTRA, "64"))
@@ -270,7 +270,7 @@ static inline int qxl_dumb_alloc(size_t size)
 	return dumb_alloc("qxl", size);
 }
 
-/* Unlike a dumb buffer of qxl this one lies in VRAM: it maps as I/O memory. */
+/* Unlike qxl's dumb buffers, this one lies in VRAM and maps as I/O memory. */
 static inline int qxl_vram_alloc(size_t size)
 {
 	struct drm_qxl_alloc alloc = { .size = size };
@@ -286,7 +286,7 @@ static inline int qxl_vram_alloc(size_t size)
 	if (ioctl(drm, DRM_IOCTL_QXL_ALLOC, &alloc))
 		goto out;
 
-	/* The first access is what places the buffer. */
+	/* The first access places the buffer in VRAM. */
 	map.handle = alloc.handle;
 	if (ioctl(drm, DRM_IOCTL_QXL_MAP, &map))
 		goto out;

@@ -116,8 +116,8 @@ static inline void run_device(int commands, int answers)
 }
 
 /*
- * The device gets to know the dma-bufs that are there. Its fences are pending
- * until it ends, and if the test hangs it is killed together with it.
+ * The device inherits the dma-bufs that exist now. Its fences are pending until
+ * it ends, and if the test hangs it is killed together with it.
  */
 static inline int start_device(struct device *device)
 {
@@ -280,7 +280,7 @@ static inline int take(struct vivid_queue *q)
 	return take_buffer(q, &buf);
 }
 
-/* The same when there is something, without any other ioctl */
+/* The same, after a wait for a buffer without any other ioctl */
 static inline int dequeue(struct vivid_queue *q)
 {
 	if (poll_queue(q, -1) < 0)
@@ -313,8 +313,8 @@ static inline int alloc_dmabufs(struct vivid_queue *q, unsigned int count)
 }
 
 /*
- * A buffer that is held back is queued, and nothing else. What fills it now
- * does so for nothing. This is without a sync, which waits for fences.
+ * A buffer that is held back is queued, and nothing else. It is overwritten, so
+ * that a driver has to fill it later, without a sync, which waits for fences.
  */
 static inline void expect_held(struct __test_metadata *_metadata,
 			       struct vivid_queue *q, unsigned int index)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether the shadow heap of dma-bufs shows what a program did wrong with
- * DMA_BUF_IOCTL_SYNC, and leaves alone who did it right.
+ * Tests that the shadow heap reveals wrong use of DMA_BUF_IOCTL_SYNC by a
+ * program, and that correct use works.
  *
  * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW.
  */
@@ -67,7 +67,7 @@ static bool cpu_has(struct buffer *buf, uint8_t first, uint8_t second)
 	       is_filled(buf->mem + HALF, second, HALF);
 }
 
-/* Who does not sync reads what is old, and what it writes gets nowhere. */
+/* Without a sync, reads return old data and writes do not reach devices. */
 TEST_F(shadow, without_sync)
 {
 	device_fill(_metadata, &self->buf, 1);
@@ -95,12 +95,12 @@ TEST_F(shadow, with_sync)
 	ASSERT_EQ(0, sync_end(self->buf.dmabuf, DMA_BUF_SYNC_RW));
 	EXPECT_TRUE(device_has(&self->buf, 2, 1));
 
-	/* what was done before the end is done, what comes later is late */
+	/* what is written after the end does not reach devices */
 	memset(self->buf.mem, 3, SIZE);
 	EXPECT_TRUE(device_has(&self->buf, 2, 1));
 }
 
-/* Who writes a part only leaves the rest as it was. */
+/* A partial write leaves the rest as it was. */
 TEST_F(shadow, write_part)
 {
 	device_fill(_metadata, &self->buf, 1);
@@ -110,7 +110,7 @@ TEST_F(shadow, write_part)
 	EXPECT_TRUE(device_has(&self->buf, 2, 1));
 }
 
-/* Who says that it reads must not write. */
+/* A write during a read access does not reach devices. */
 TEST_F(shadow, write_while_reading)
 {
 	device_fill(_metadata, &self->buf, 1);
@@ -120,7 +120,7 @@ TEST_F(shadow, write_while_reading)
 	EXPECT_TRUE(device_has(&self->buf, 1, 1));
 }
 
-/* Starts and ends of programs need not match: nobody is kept from the data. */
+/* A program need not end an access: that does not keep data from others. */
 TEST_F(shadow, never_ended)
 {
 	ASSERT_EQ(0, sync_begin(self->buf.dmabuf, DMA_BUF_SYNC_RW));
@@ -144,7 +144,7 @@ TEST_F(shadow, two_ends)
 	EXPECT_TRUE(cpu_has(&self->buf, 3, 3));
 }
 
-/* Who reads goes on reading, and later readers get what is new. */
+/* A reader keeps its data until somebody begins, then gets new data. */
 TEST_F(shadow, two_readers)
 {
 	device_fill(_metadata, &self->buf, 1);
@@ -165,7 +165,7 @@ TEST_F(shadow, two_readers)
 	EXPECT_TRUE(device_has(&self->buf, 3, 2));
 }
 
-/* What is open in debugfs does not keep the buffer, nor outlive it. */
+/* A file that is open in debugfs does not keep the buffer alive. */
 TEST_F(shadow, gone)
 {
 	char byte = 0;
@@ -184,7 +184,7 @@ TEST_F(shadow, gone)
 	close(fd);
 }
 
-/* What cannot be contiguous is refused; the log should have nothing of it. */
+/* What cannot be contiguous is refused, without a message in the log. */
 TEST_F(shadow, too_large)
 {
 	EXPECT_EQ(-ENOMEM, shadow_heap_alloc(1UL << 30));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Buffers of the shadow heap, and what debugfs tells of them. */
+/* Access to the debugfs files of buffers of the shadow heap. */
 
 #ifndef DMABUF_SHADOW_H
 #define DMABUF_SHADOW_H
@@ -75,8 +75,8 @@ static inline int shadow_device_write(int dmabuf, const void *mem, size_t size)
 }
 
 /*
- * Is no driver writing? Only then the CPU gets what a device writes. What the
- * device has is the same again afterwards, for the CPU as soon as it begins.
+ * Is no driver writing? Only then does the CPU see what a device writes. The
+ * contents are restored for the device, and for the CPU when it begins to read.
  */
 static inline bool shadow_no_writer(int dmabuf)
 {

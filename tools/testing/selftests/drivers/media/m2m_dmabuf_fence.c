@@ -180,7 +180,7 @@ static void expect_no_copy(struct __test_metadata *_metadata,
 	expect_held(_metadata, cap, 0);
 }
 
-/* What the devices do that the fences of the variant are of, one by one */
+/* Signals the fences of the variant one by one. */
 static void signal_m2m(struct __test_metadata *_metadata,
 		       struct device *device, struct vivid_queue *out,
 		       struct vivid_queue *cap, bool with_out, bool with_cap)
@@ -249,7 +249,7 @@ TEST_F_TIMEOUT(m2m, race, 120)
 	int timeline = variant->cap ? SECOND : FIRST;
 	int i;
 
-	/* then OUTPUT has none any more if CAPTURE has one */
+	/* if both have a fence, leave that of CAPTURE */
 	if (variant->out && variant->cap)
 		ASSERT_EQ(0, signal_fences(&self->device, FIRST));
 	for (i = 0; i < ROUNDS; i++) {
@@ -756,7 +756,7 @@ TEST_F_TIMEOUT(decoder, header, 60)
 	EXPECT_EQ(CODEC_HEIGHT, format.fmt.pix.height);
 }
 
-/* The stream ends, too, if its last buffer turns out to have none. */
+/* The stream ends, too, if its last buffer turns out to have no header. */
 TEST_F_TIMEOUT(decoder, no_header, 60)
 {
 	struct codec *codec = &self->codec;

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs the tests of this directory, or those that are named: loads the drivers
-# that are not there, with the parameters that the tests want, and unloads them.
+# Runs the tests of this directory, or only the named ones. Loads missing
+# drivers with the parameters that the tests need, and unloads them at the end.
 #
-# Needs root. Fails if a driver cannot be had or has other parameters: then it
-# is somebody else's, or built in. Exporters of dma-bufs that are not there are
-# skipped, and so is what needs swiotlb=force on the kernel's command line.
+# Needs root. Fails if a driver is not available, or is built in or was loaded
+# before with other parameters. Skips missing exporters of dma-bufs, and tests
+# that need swiotlb=force on the kernel's command line.
 
 DIR=$(dirname "$(readlink -f "$0")")
 . "$DIR"/../../kselftest/ktap_helpers.sh
@@ -26,7 +26,7 @@ load()
 	[ ! -d /sys/module/"$1" ] && modprobe -q "$@" && loaded="$1 $loaded"
 }
 
-# need NODE MODULE [PARAMETER...]: the module is there for that node
+# need NODE MODULE [PARAMETER...]: load the module unless there is such a node
 need()
 {
 	node=$1
@@ -66,7 +66,7 @@ trap 'exit 1' INT TERM
 for module in dummy_hcd raw_gadget vhci_hcd udmabuf vgem vkms; do
 	load $module
 done
-# frames with errors are to come, too
+# return frames with errors, too
 load uvcvideo nodrop=1
 # shellcheck disable=SC2086 # words
 need vivid-009-vid-cap vivid $VIVID

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the kernel has of sw_sync, which is in no header for user space */
+/* The ioctls of sw_sync, which are in no UAPI header */
 #ifndef SW_SYNC_H
 #define SW_SYNC_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A USB camera that a process plays: with bulk transfers on raw-gadget and
- * dummy_hcd, which knows no others, or with isochronous ones over USB/IP. It
- * sends a frame only when the test asks for one: so none is lost, unless the
- * driver loses it.
+ * A USB camera that a process emulates: with bulk transfers on raw-gadget and
+ * dummy_hcd, or with isochronous transfers, which dummy_hcd does not support,
+ * over USB/IP. It sends a frame only when the test asks for one, so no frame is
+ * lost unless the driver loses it.
  *
- * Each frame has a number, and all of it follows from that. YUYV is noise, RGB
- * has bars to look at, each line brighter than the one before. MJPEG is a grey
- * picture behind noise, in a comment whose length varies.
+ * Each frame has a number that determines its contents. YUYV is noise. RGB has
+ * color bars, with each line brighter than the one before. MJPEG is a grey
+ * picture, preceded by a comment of varying length that contains noise.
  */
 
 #ifndef UVC_CAMERA_H
@@ -69,20 +69,20 @@ static const struct {
 
 #define CAMERA_MAX_FRAME	(4 * 640 * 480)
 
-/* What the test asks for, a byte each. Only the first one is a good frame. */
+/* Commands of the test, a byte each. Only the first one sends a good frame. */
 enum camera_command {
 	CAMERA_FRAME,
 	CAMERA_ERROR,	/* with the error bit */
 	CAMERA_SHORT,	/* the second half is missing */
 	CAMERA_LONG,	/* more than a frame of this size has */
-	CAMERA_HALF,	/* the same as short, and its end is not told */
+	CAMERA_HALF,	/* like short, and without the end of frame bit */
 	CAMERA_STALL,	/* no frame: the endpoint halts */
 };
 
 /* What the camera and the test both see */
 struct camera_shared {
 	uint32_t number;	/* of the next frame */
-	uint32_t done;		/* what was asked for, and the host has it */
+	uint32_t done;		/* commands whose data has reached the host */
 	uint32_t restart;	/* whatever is being sent is given up */
 	pid_t sender;		/* the thread that sends */
 };
@@ -100,7 +100,7 @@ static inline size_t camera_max_frame(enum camera_format format,
 	       camera_sizes[size].height;
 }
 
-/* One of its own, for a camera before this one may be on its way out. */
+/* The name is unique, as the previous camera may not be gone yet. */
 static inline void camera_name(pid_t pid, char *name)
 {
 	snprintf(name, CAMERA_NAME_SIZE, "kselftest camera %d", pid);
@@ -139,7 +139,7 @@ static inline size_t camera_fill(uint8_t *mem, enum camera_format format,
 {
 	uint8_t width = camera_sizes[size].width / 8;
 	uint8_t height = camera_sizes[size].height / 8;
-	/* one code of one bit for each table: 0, no difference, no more */
+	/* each table has one code of one bit: 0, no difference, end of block */
 	const uint8_t start[] = { 0xff, 0xd8, 0xff, 0xfe };
 	const uint8_t quant[] = { 0xff, 0xdb, 0, 67, 0 };
 	const uint8_t picture[] = {
@@ -197,7 +197,7 @@ DECLARE_UVC_INPUT_HEADER_DESCRIPTOR(1, 3);
 DECLARE_UVC_FRAME_UNCOMPRESSED(1);
 DECLARE_UVC_FRAME_MJPEG(1);
 
-/* all that these consist of is packed */
+/* all members are packed */
 struct camera_descriptors {
 	struct usb_config_descriptor config;
 	struct usb_interface_assoc_descriptor function;
@@ -505,7 +505,7 @@ static inline void camera_begin_frame(struct camera_gadget *c,
 	c->toggle = !c->toggle;
 }
 
-/* Writes a header and so much more of the frame. Returns how long that is. */
+/* Writes a header and the next part of the frame. Returns their length. */
 static inline size_t camera_next_payload(struct camera_gadget *c, uint8_t *data,
 					 size_t most)
 {
@@ -539,14 +539,14 @@ static inline void camera_send_frame(struct camera_gadget *c,
 {
 	struct camera_io *p = &c->payload;
 
-	/* the host knows of the commit earlier than this end does */
+	/* the host may stream before this process has processed the commit */
 	while (__atomic_load_n(&c->committing, __ATOMIC_ACQUIRE))
 		usleep(100);
 	camera_begin_frame(c, command);
 	do {
 		p->io.ep = c->endpoint;
 		p->io.length = camera_next_payload(c, p->data, CAMERA_PAYLOAD);
-		/* what is not full ends with a packet that is not */
+		/* a payload that is not full ends with a short packet */
 		p->io.flags = p->io.length < CAMERA_PAYLOAD ?
 			      USB_RAW_IO_FLAGS_ZERO : 0;
 		if (ioctl(c->fd, USB_RAW_IOCTL_EP_WRITE, p) < 0)
@@ -554,7 +554,7 @@ static inline void camera_send_frame(struct camera_gadget *c,
 	} while (c->offset < c->length);
 }
 
-/* What was asked for before the stream is not for it. */
+/* Discards commands sent before the stream has started. */
 static inline void camera_forget(struct camera_gadget *c)
 {
 	uint8_t rest[256];
@@ -598,8 +598,9 @@ static inline void camera_interrupt(int number)
 }
 
 /*
- * A driver that stops in the middle of a frame does not tell. So a commit ends
- * what is left. A signal may come too early to interrupt: it is sent again.
+ * The camera is not informed if the driver stops in the middle of a frame. So a
+ * commit drops the rest. A signal may come too early to interrupt the sender,
+ * so repeat it.
  */
 static inline void camera_restart(struct camera_gadget *c)
 {
@@ -625,7 +626,7 @@ static inline int camera_configure(struct camera_gadget *c)
 	return ioctl(c->fd, USB_RAW_IOCTL_CONFIGURE, 0);
 }
 
-/* Takes what is asked for, as far as there is something like that. */
+/* Accepts the requested format and size if they exist, or else the first. */
 static inline void camera_negotiate(struct camera_gadget *c,
 				    struct uvc_streaming_control *probe)
 {
@@ -641,7 +642,7 @@ static inline void camera_negotiate(struct camera_gadget *c,
 	probe->dwMaxPayloadTransferSize =
 		htole32(c->isochronous ? CAMERA_PACKET : CAMERA_PAYLOAD);
 	probe->dwClockFrequency = htole32(48000000);
-	/* the toggle bit and the end of a frame are told */
+	/* headers have the frame toggle bit and the end of frame bit */
 	probe->bmFramingInfo = 3;
 }
 
@@ -791,7 +792,7 @@ static inline void camera_run_gadget(struct camera_gadget *c)
 	}
 }
 
-/* Over USB/IP: whoever is at the other end is gone if this fails. */
+/* Over USB/IP: if this fails, the other end is gone. */
 static inline void usbip_send(struct camera_gadget *c, const void *data,
 			      size_t length)
 {
@@ -835,7 +836,7 @@ static inline void usbip_answer(struct camera_gadget *c,
 		usbip_send(c, c->control.data, length);
 }
 
-/* Takes the transfer out of those that wait, if it is one of them. */
+/* Removes a transfer from the pending ones, if it is one of them. */
 static inline bool usbip_take_urb(struct camera_gadget *c, uint32_t seqnum,
 				  struct usbip_urb *urb)
 {
@@ -933,7 +934,7 @@ static inline void camera_run_usbip(struct camera_gadget *c)
 
 static inline void camera_run(struct camera_gadget *c, pid_t test)
 {
-	/* it goes with the test, if that has not gone already */
+	/* die with the test, which may be gone already */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != test)
 		_exit(1);
@@ -999,8 +1000,8 @@ static inline int camera_plug_usbip(void)
 }
 
 /*
- * Plugs the camera in. -ENODEV: there is nothing to plug it into. What is open
- * by now stays open in the process of the camera.
+ * Plugs the camera in. Returns -ENODEV if there is nothing to plug it into. The
+ * process of the camera inherits the files that are open.
  */
 static inline int camera_plug(struct camera *camera, bool isochronous)
 {
@@ -1011,7 +1012,7 @@ static inline int camera_plug(struct camera *camera, bool isochronous)
 	if (access("/sys/module/uvcvideo", F_OK))
 		return -ENODEV;
 
-	/* the process of a camera before this one may not be gone yet */
+	/* the process of the previous camera may not be gone yet */
 	do {
 		if (tries)
 			usleep(1000);
@@ -1038,14 +1039,14 @@ static inline int camera_plug(struct camera *camera, bool isochronous)
 		fcntl(fds[0], F_SETFL, O_NONBLOCK);
 		camera_run(&gadget, test);
 	}
-	/* from now on the process of the camera is the only one that has it */
+	/* from now on only the process of the camera has these open */
 	close(fds[0]);
 	close(gadget.fd);
 
 	return camera->pid < 0 ? -errno : 0;
 }
 
-/* The driver gets to know sooner or later: whoever waits for it, waits on. */
+/* The driver notices only later: callers may have to wait for that. */
 static inline void camera_unplug(struct camera *camera)
 {
 	if (camera->pid <= 0)
@@ -1057,7 +1058,7 @@ static inline void camera_unplug(struct camera *camera)
 	camera->pid = 0;
 }
 
-/* A frame is asked for in the stream that has been started. */
+/* Sends a command @count times, once streaming has been started. */
 static inline int camera_ask(struct camera *camera, enum camera_command command,
 			     unsigned int count)
 {
@@ -1070,7 +1071,7 @@ static inline int camera_ask(struct camera *camera, enum camera_command command,
 	return 0;
 }
 
-/* The camera is not to wait for those who are less urgent. */
+/* Do not let less urgent threads delay the camera. */
 static inline int camera_set_urgent(struct camera *camera, int priority)
 {
 	struct sched_param param = { .sched_priority = priority };
@@ -1085,7 +1086,7 @@ static inline uint32_t camera_number(struct camera *camera)
 	return __atomic_load_n(&camera->shared->number, __ATOMIC_SEQ_CST);
 }
 
-/* How many things that it was asked for have reached the host */
+/* How many commands are done, with their data at the host */
 static inline uint32_t camera_done(struct camera *camera)
 {
 	return __atomic_load_n(&camera->shared->done, __ATOMIC_SEQ_CST);

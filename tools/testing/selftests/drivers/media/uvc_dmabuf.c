@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * uvcvideo with a USB camera that the test plays: import of dma-bufs, buffers
- * that it exports, and what happens to all of them when the camera goes.
+ * uvcvideo with an emulated USB camera: import of dma-bufs, export of buffers,
+ * and what happens to all of them when the camera is unplugged.
  *
  * Needs root, debugfs, /dev/raw-gadget, dummy_hcd and vhci_hcd. Exporters that
  * are not there are skipped, and so are the tests that need an instance of vivid
@@ -32,7 +32,7 @@
 /* A dma-buf is longer than a frame by this. */
 #define TAIL		65536
 
-/* what is enough of frames to be busy with when the camera goes */
+/* enough frames to be busy when the camera is unplugged */
 #define MANY		4096
 
 #define SMALL		(CAMERA_SIZES - 1)
@@ -80,8 +80,8 @@ static int wait_buffer(struct vivid_queue *q, struct v4l2_buffer *buf)
 }
 
 /*
- * Is the first part of a buffer that of the frame of this number, and nothing
- * behind it? With a @length of 0 all of the frame is meant.
+ * Does a buffer have the first @length bytes of the frame with this number, and
+ * nothing behind them? A @length of 0 means the whole frame.
  */
 static bool is_frame(struct vivid_queue *q, unsigned int index,
 		     size_t length, enum camera_format format,
@@ -115,9 +115,9 @@ static int poison(struct vivid_queue *q, unsigned int index)
 }
 
 /*
- * Takes frames, and asks for one whenever there is a buffer for it. Each is
- * complete, in place, and comes once. As they are copied side by side, a small
- * one may overtake another: the sequence tells which one it is.
+ * Takes frames, and asks for one whenever there is a buffer for it. Each must
+ * be complete, in place, and arrive once. As frames are copied in parallel, a
+ * small one may overtake another: the sequence number identifies it.
  */
 static void take_frames(struct __test_metadata *_metadata,
 			struct camera *camera, struct vivid_queue *q,
@@ -158,7 +158,7 @@ static void take_frames(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 
-/* None of the exporters: the camera's queue has memory of its own. */
+/* No exporter: the camera's queue has its own memory. */
 static int no_alloc(size_t size)
 {
 	return -1;
@@ -174,7 +174,7 @@ static int vivid_dma_contig_alloc(size_t size)
 	return vivid_alloc_export("vivid-003-vid-cap", size);
 }
 
-/* Older kernels have to be told that frames with errors are to come, too. */
+/* Older kernels only return frames with errors if they are told to. */
 static bool has_errors(void)
 {
 	FILE *file = fopen("/sys/module/uvcvideo/parameters/nodrop", "r");
@@ -274,8 +274,8 @@ TEST_F_TIMEOUT(capture, frames, 120)
 }
 
 /*
- * What went wrong with a frame is told, and the next one is a good one. The
- * camera gets a part of each dma-buf, and keeps to it.
+ * Errors in a frame are reported, and the next frame is good. The camera gets a
+ * part of each dma-buf, and must not write beyond it.
  */
 TEST_F_TIMEOUT(capture, errors, 60)
 {
@@ -319,7 +319,7 @@ TEST_F_TIMEOUT(capture, errors, 60)
 	ASSERT_EQ(0, vivid_free(q));
 }
 
-/* While it streams, the exporters know of the camera. */
+/* The camera is attached to the dma-bufs while it streams. */
 TEST_F(capture, attached)
 {
 	struct vivid_queue *q = &self->q;
@@ -380,7 +380,7 @@ FIXTURE_TEARDOWN(camera)
 		close(self->dmabuf[i]);
 }
 
-/* Metadata of a frame has a header of each payload, and says of which frame. */
+/* Metadata has the header of each payload, and the frame's sequence number. */
 TEST_F(camera, metadata)
 {
 	size_t part = CAMERA_PAYLOAD - CAMERA_HEADER, header, offset;
@@ -424,7 +424,7 @@ TEST_F(camera, metadata)
 	ASSERT_EQ(0, vivid_streamoff(meta));
 }
 
-/* Devices see the frames, and behind them what they had written themselves. */
+/* Devices see the frames, followed by what they had written themselves. */
 TEST_F(camera, shadow)
 {
 	size_t whole = camera_max_frame(CAMERA_YUYV, SMALL);
@@ -476,7 +476,7 @@ TEST_F(camera, shadow)
 	free(seen);
 }
 
-/* Opens a node of the vivid that maps for DMA what it imports. */
+/* Opens a node of the instance of vivid that maps imports for DMA. */
 static int open_vivid(struct vivid_queue *q, enum v4l2_buf_type type,
 		      unsigned int size)
 {
@@ -508,7 +508,7 @@ static int queue_contiguous(struct vivid_queue *q, unsigned int index)
 	return ret;
 }
 
-/* What the camera has exported is put out by a device, frame by frame. */
+/* A device outputs the buffers that the camera has exported. */
 TEST_F_TIMEOUT(camera, exported, 60)
 {
 	struct vivid_queue *q = &self->q, *out = &self->out;
@@ -555,7 +555,7 @@ TEST_F_TIMEOUT(camera, exported, 60)
 	while (next < BUFFERS) {
 		i = wait_buffer(loop, &buf);
 		ASSERT_GE(i, 0);
-		/* vivid shows something else first, and the last for ever */
+		/* vivid shows something else first, and repeats the last */
 		for (n = next ? next - 1 : 0; n < BUFFERS; n++)
 			if (is_frame(loop, i, 0, CAMERA_YUYV, 0, first + n))
 				break;
@@ -576,8 +576,8 @@ TEST_F_TIMEOUT(camera, exported, 60)
 }
 
 /*
- * A device has the buffer mapped to write to it, and writes nothing. It takes
- * no frame away when it unmaps. Only a bounce buffer in between shows that.
+ * A device has the buffer mapped for writing, but writes nothing. It must not
+ * overwrite a frame when it unmaps. Only a bounce buffer can show that.
  */
 static void fill_mapped(struct __test_metadata *_metadata,
 			struct camera *camera, struct vivid_queue *q,
@@ -712,7 +712,7 @@ TEST_F_TIMEOUT(camera, metadata_streamoff, 60)
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 
-/* Keeps workers from a CPU, but neither interrupts nor who is more urgent. */
+/* Keeps workers off a CPU, but not interrupts or more urgent threads. */
 static void *occupy(void *arg)
 {
 	bool *stop = arg;
@@ -754,8 +754,8 @@ static int occupy_cpus(pthread_t *threads, const cpu_set_t *cpus, bool *stop)
 }
 
 /*
- * The camera fails, and all buffers are given back. Nobody writes to them from
- * then on, not even who had no time yet to copy what has arrived.
+ * The camera fails, and all buffers are returned. Nothing may be written to
+ * them from then on, not even by a worker that has yet to copy data.
  */
 TEST_F_TIMEOUT(camera, stall, 60)
 {
@@ -766,7 +766,7 @@ TEST_F_TIMEOUT(camera, stall, 60)
 	cpu_set_t cpus;
 	int i, busy;
 
-	/* there the timers of dummy_hcd are less urgent */
+	/* with PREEMPT_RT the timers of dummy_hcd are less urgent */
 	ASSERT_EQ(0, uname(&name));
 	if (strstr(name.version, "PREEMPT_RT"))
 		SKIP(return, "threads keep interrupts from the CPU");
@@ -787,7 +787,7 @@ TEST_F_TIMEOUT(camera, stall, 60)
 	ASSERT_LT(0, busy);
 	ASSERT_EQ(0, camera_ask(&self->camera, CAMERA_HALF, 1));
 	ASSERT_EQ(0, camera_ask(&self->camera, CAMERA_STALL, 1));
-	/* the one that is to be copied to comes when that has been done */
+	/* the buffer with pending copies comes last, once these are done */
 	for (i = 0; i < BUFFERS; i++) {
 		ASSERT_GE(wait_buffer(q, &buf), 0);
 		EXPECT_NE(0, buf.flags & V4L2_BUF_FLAG_ERROR);
@@ -826,7 +826,7 @@ static bool is_left(ino_t wanted)
 	return found;
 }
 
-/* What is going on when the camera goes */
+/* What is going on when the camera is unplugged */
 struct situation {
 	enum { PREPARED, QUEUED, STREAMING } state;
 	enum camera_command command;
@@ -877,7 +877,7 @@ FIXTURE_VARIANT_ADD(unplug, fence) { {
 	.state = STREAMING, .count = MANY, .fence = true,
 } };
 
-/* The camera's queue is the last one that has the dma-bufs. */
+/* The camera's queue has the last references to the dma-bufs. */
 FIXTURE_VARIANT_ADD(unplug, closed) { {
 	.state = STREAMING, .count = MANY, .closed = true,
 } };
@@ -924,7 +924,7 @@ FIXTURE_TEARDOWN(unplug)
 	camera_unplug(&self->all.camera);
 }
 
-/* Nothing that is asked of the node does anything, or waits. */
+/* All operations on the node fail without waiting. */
 static void expect_gone(struct __test_metadata *_metadata,
 			struct vivid_queue *q)
 {
@@ -961,7 +961,7 @@ static void alloc_unplug(struct __test_metadata *_metadata,
 		if (variant->exported) {
 			self->dmabuf[i] = vivid_export(q, i);
 		} else {
-			/* which tells of writes that are not ended, too */
+			/* which also shows writes that are not ended */
 			self->dmabuf[i] = shadow_heap_alloc(q->size);
 			if (self->dmabuf[i] == -ENODEV)
 				self->dmabuf[i] = system_heap_alloc(q->size);
@@ -1008,7 +1008,7 @@ static void stream(struct __test_metadata *_metadata,
 	}
 }
 
-/* Waits in DQBUF and in poll() until both tell that the camera has gone. */
+/* Waits in DQBUF and in poll() until both report that the camera is gone. */
 static void wait_gone(struct __test_metadata *_metadata,
 		      struct unplugging *self,
 		      const struct situation *variant)
@@ -1049,7 +1049,7 @@ static void unplug(struct __test_metadata *_metadata,
 
 	memset(q, 0, sizeof(*q));
 	memset(meta, 0, sizeof(*meta));
-	/* whoever is a process of its own does not keep the dma-bufs */
+	/* fork before allocating, so that the camera inherits no dma-bufs */
 	ASSERT_EQ(0, camera_plug(&self->camera, variant->isochronous));
 	ASSERT_EQ(0, open_video(&self->camera, q, SMALL));
 	alloc_unplug(_metadata, self, variant);

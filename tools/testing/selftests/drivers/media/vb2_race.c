@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does all that can be done with the buffers of a device, from eight threads at
- * the same time, on one file that is closed and opened meanwhile. Errors are to
- * be expected, but frames have to come. The device has to work afterwards, no
- * dma-buf may be left, and the kernel must have nothing to say.
+ * Performs random operations on the buffers of a device, in eight threads at
+ * the same time, on one file that is closed and reopened meanwhile. Errors are
+ * to be expected, but frames must arrive. The device must work afterwards, no
+ * dma-buf may be left, and the kernel must not report anything.
  *
- * Needs root, debugfs and sw_sync. Each case takes two seconds, or as many as
- * $VB2_RACE_SECONDS says:
+ * Needs root, debugfs and sw_sync. Each case takes $VB2_RACE_SECONDS, or two
+ * seconds by default:
  *
  *	modprobe vivid n_devs=4 allocators=0,1,0,2 multiplanar=1,1,2,1
  *	modprobe vim2m
@@ -66,7 +66,7 @@ static unsigned int draw(struct racer *racer, unsigned int end)
 	return rand_r(&racer->seed) % end;
 }
 
-/* A fence that ends soon, or never: then the first dma-buf gets it. */
+/* A fence that signals soon, or never: then the first dma-buf gets it. */
 static void attach_fence(struct racer *racer)
 {
 	struct race *race = racer->race;
@@ -97,7 +97,7 @@ static void signal_fence(struct race *race)
 	v4l2_ioctl(race->timeline, SW_SYNC_IOC_INC, &inc);
 }
 
-/* That one holds back all that is queued behind it. */
+/* Rarely the first one, as its fence may hold back all behind it. */
 static int draw_dmabuf(struct racer *racer)
 {
 	unsigned int index = 1 + draw(racer, BUFFERS - 1);
@@ -105,7 +105,7 @@ static int draw_dmabuf(struct racer *racer)
 	return racer->race->dmabuf[draw(racer, 64) ? index : 0];
 }
 
-/* The memory of the queues is one or the other, as chance has it. */
+/* Either type of memory, at random */
 static uint32_t draw_memory(struct racer *racer)
 {
 	return draw(racer, 4) ? V4L2_MEMORY_DMABUF : V4L2_MEMORY_MMAP;
@@ -213,7 +213,7 @@ static void remove_buffers(struct racer *racer, int fd, uint32_t type)
 	v4l2_ioctl(fd, VIDIOC_REMOVE_BUFS, &remove);
 }
 
-/* With what the stateless decoder has to know, for the others an error */
+/* With the parameters of the stateless decoder; an error for the others */
 static void use_request(struct racer *racer, int fd)
 {
 	uint32_t type = racer->race->type[0];
@@ -263,7 +263,7 @@ static void *run(void *arg)
 	while (!__atomic_load_n(&race->stop, __ATOMIC_RELAXED)) {
 		fd = __atomic_load_n(&race->fd, __ATOMIC_SEQ_CST);
 		type = race->type[draw(racer, race->num_queues)];
-		/* what takes all buffers back is rare, or no frame comes */
+		/* rarely return all buffers, or no frame arrives */
 		switch (draw(racer, 4000)) {
 		case 0:
 			open_again(race);
@@ -334,7 +334,7 @@ static int open_m2m(struct race *race)
 	return q.fd;
 }
 
-/* Somebody who maps what is not there, or will not stay */
+/* Maps a buffer that does not exist, or is about to be freed */
 struct mapper {
 	int fd;
 	off_t offset;
@@ -362,8 +362,8 @@ static void *map(void *arg)
 }
 
 /*
- * A buffer whose second plane cannot be had has been there with its first one
- * for a moment.
+ * A buffer whose second plane cannot be allocated exists for a moment, with its
+ * first one.
  */
 TEST(map_failing)
 {
@@ -500,7 +500,7 @@ FIXTURE_VARIANT_ADD(race, stateless_decoder) {
 	.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE },
 };
 
-/* What vivid is set to is as good for the next file. */
+/* The settings of vivid persist when it is opened again. */
 static int set_small(struct race *race)
 {
 	int ret;
@@ -573,7 +573,7 @@ TEST_F_TIMEOUT(race, all, 7200)
 					    &racers[i]));
 	}
 	nanosleep(&left, NULL);
-	/* what does not come now never will */
+	/* a frame that takes longer than this will never arrive */
 	alarm(60);
 	while (!__atomic_load_n(&race->frames, __ATOMIC_RELAXED))
 		sched_yield();
@@ -590,7 +590,7 @@ TEST_F_TIMEOUT(race, all, 7200)
 	EXPECT_EQ(0, v4l2_ioctl(race->fd, VIDIOC_REQBUFS, &req));
 	close(race->fd);
 
-	/* what others have meanwhile goes away, what this has left does not */
+	/* dma-bufs of others go away some time, but leaked ones do not */
 	while (count_dmabufs() > before)
 		sched_yield();
 	for (i = 0; i < BUFFERS; i++)

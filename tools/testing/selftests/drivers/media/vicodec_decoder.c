@@ -7,7 +7,7 @@
  *
  *	modprobe vicodec
  *
- * What needs the shadow heap as well as root and debugfs is skipped without.
+ * Tests that need the shadow heap, root and debugfs are skipped without them.
  *
  * All frames are grey, of one byte per pixel. An I-frame comes uncompressed: it
  * is its own data. A P-frame here is one that changes nothing, block by block:
@@ -32,14 +32,14 @@
 #define SHADOW_WIDTH	1280
 #define SHADOW_HEIGHT	720
 
-/* What is decoded again and again, and still takes a while */
+/* Frames that are decoded repeatedly, and large enough to take a while */
 #define RACE_WIDTH	2048
 #define RACE_HEIGHT	1080
 
-/* An I-frame, and two P-frames that it is the reference of */
+/* An I-frame, and two P-frames that refer to it */
 #define RACE_FRAMES	3
 
-/* Each way to queue the requests with each frame to wait for */
+/* Both ways to queue the requests, each with every frame to wait for */
 #define RACE_ROUNDS	(2 * RACE_FRAMES)
 
 /* A block of a P-frame whose 64 coefficients are zero */
@@ -52,7 +52,7 @@
 #define I_FRAME_FLAGS	(GREY_FLAGS | V4L2_FWHT_FL_I_FRAME | \
 			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED)
 
-/* What struct fwht_cframe_hdr of the driver is, in network byte order */
+/* The driver's struct fwht_cframe_hdr, in network byte order */
 struct stream_header {
 	uint32_t magic[2];
 	uint32_t version, width, height, flags;
@@ -73,7 +73,7 @@ struct stateless_decoder {
 	void *spare_mem;
 };
 
-/* All that goes with the file: an OUTPUT queue that streams, CAPTURE formats */
+/* Opens the node, starts the OUTPUT queue and sets the CAPTURE format. */
 static int open_queues(struct stateless_decoder *dec, unsigned int outputs)
 {
 	int ret;
@@ -127,10 +127,9 @@ static void close_decoder(struct stateless_decoder *dec)
 }
 
 /*
- * CAPTURE buffers, and for dma-bufs the memory of one more, all mapped by the
- * test as well. The dma-bufs are of a kind that stays where it is if the kernel
- * unmaps it too early, so that the test fails then instead of crashing the
- * machine.
+ * Allocates and maps the CAPTURE buffers, and a spare one if they are dma-bufs.
+ * The memory of the dma-bufs stays in place if the kernel unmaps it too early,
+ * so that the test fails instead of crashing the machine.
  */
 static void alloc_frames(struct __test_metadata *_metadata,
 			 struct stateless_decoder *dec, enum v4l2_memory memory,
@@ -160,8 +159,8 @@ static void alloc_frames(struct __test_metadata *_metadata,
 }
 
 /*
- * Makes a request out of the data in an OUTPUT buffer: a frame with a time of
- * @usec, and a P-frame on what has a time of @reference if that is not zero.
+ * Makes a request out of the data in an OUTPUT buffer: a frame with timestamp
+ * @usec. It is a P-frame that refers to @reference if that is not zero.
  */
 static int make_request(struct stateless_decoder *dec, unsigned int index,
 			unsigned int size, unsigned int usec,
@@ -229,7 +228,7 @@ static int make_noise(struct stateless_decoder *dec, unsigned int usec)
 	return make_request(dec, 0, dec->size, usec, 0);
 }
 
-/* Makes a request to decode the same from what has a time of @usec. */
+/* Makes a request to copy the frame with the timestamp @usec. */
 static int make_copy(struct stateless_decoder *dec, unsigned int index,
 		     unsigned int usec)
 {
@@ -301,7 +300,7 @@ static int remove_buffer(struct stateless_decoder *dec)
 	return v4l2_ioctl(dec->cap.fd, VIDIOC_REMOVE_BUFS, &remove);
 }
 
-/* Frees all CAPTURE buffers, which a queue that streams does not allow. */
+/* Frees all CAPTURE buffers. The queue must not stream for that. */
 static int free_buffers(struct stateless_decoder *dec)
 {
 	int ret;
@@ -320,7 +319,7 @@ static void unmap_frames(struct stateless_decoder *dec)
 		munmap(dec->cap.mem[--dec->cap.count], dec->cap.size);
 }
 
-/* Mappings of the file's own buffers would keep it. */
+/* Unmaps the buffers first: mappings would keep the file open. */
 static int close_file(struct stateless_decoder *dec)
 {
 	unsigned int i;
@@ -374,9 +373,9 @@ FIXTURE_TEARDOWN(reference)
 }
 
 /*
- * The memory of a reference cannot be taken away while it is being read, or it
- * serves until it has been: then what happens to it later does not show. Once
- * it is gone the reference is, too.
+ * Either the memory of a reference cannot be taken away while it is being read,
+ * or that succeeds only after the read, so that overwriting it does not show.
+ * Without its memory a reference is not found any more.
  */
 TEST_F_TIMEOUT(reference, taken, 120)
 {
@@ -521,8 +520,8 @@ static int renew_buffers(struct stateless_decoder *dec, unsigned int index)
 }
 
 /*
- * The first frame has no reference. If the queue streams only then, the kernel
- * decodes the others one after the other by itself, and else in this thread.
+ * The first frame has no reference. If the queue starts to stream last, the
+ * kernel decodes the other frames by itself. Otherwise this thread does so.
  */
 static void *queue_requests(void *arg)
 {
@@ -588,9 +587,8 @@ static int count_wrong(struct stateless_decoder *dec, bool may_fail)
 }
 
 /*
- * A reference is taken away while frames are decoded that need it: some before
- * that, one in the middle of it, some after that. All is as good as ever when
- * it comes to the next.
+ * A reference is taken away before, during and after the decoding of frames
+ * that need it. The next round works as usual.
  */
 TEST_F_TIMEOUT(race, taken, 120)
 {
@@ -606,7 +604,7 @@ TEST_F_TIMEOUT(race, taken, 120)
 		queuer.streamon_last = round % 2;
 		queuer.ret = 0;
 		wait = round / 2 % RACE_FRAMES;
-		/* so that no request is left, which vicodec warns of */
+		/* leave no request behind: vicodec would warn about it */
 		if (closes)
 			wait = RACE_FRAMES - 1;
 		usec = 1 + round * (RACE_FRAMES + 1);
@@ -636,7 +634,7 @@ TEST_F_TIMEOUT(race, taken, 120)
 			do
 				ret = variant->take(dec);
 			while (ret == -EBUSY);
-			/* nobody reads what is the test's again */
+			/* the memory belongs to the test again */
 			if (!ret && !closes && variant->take != queue_same)
 				memset(mem, (uint8_t)~dec->noise[0], dec->size);
 		}
@@ -660,7 +658,7 @@ TEST_F_TIMEOUT(race, taken, 120)
 		    variant->take != queue_other)
 			continue;
 
-		/* what was queued again is itself decoded to */
+		/* decode into the buffer that was queued again */
 		if (round == RACE_ROUNDS)
 			ASSERT_EQ(0, queue_same(dec));
 		request = make_copy(dec, 0, usec);
@@ -712,7 +710,7 @@ FIXTURE_TEARDOWN(shadow)
 	free(self->device);
 }
 
-/* Is what devices see of a buffer the noise? */
+/* Do devices see the noise in a buffer? */
 static bool device_has_noise(struct stateless_decoder *dec, int index,
 			     uint8_t *device)
 {
@@ -722,7 +720,7 @@ static bool device_has_noise(struct stateless_decoder *dec, int index,
 	       !memcmp(device, dec->noise, dec->size);
 }
 
-/* A reference that is back with user space is read as it was decoded. */
+/* A reference that has been dequeued is read as it was decoded. */
 TEST_F_TIMEOUT(shadow, dequeued, 60)
 {
 	struct stateless_decoder *dec = &self->dec;
@@ -741,7 +739,7 @@ TEST_F_TIMEOUT(shadow, dequeued, 60)
 	EXPECT_TRUE(shadow_no_writers(self->dmabuf, 2));
 }
 
-/* A reference that is dequeued while it is being read is right for both. */
+/* Both pictures are right if the reference is dequeued while being read. */
 TEST_F_TIMEOUT(shadow, dequeued_meanwhile, 60)
 {
 	struct stateless_decoder *dec = &self->dec;
@@ -779,7 +777,7 @@ TEST_F_TIMEOUT(shadow, dequeued_meanwhile, 60)
 }
 
 /*
- * Frames larger than the buffers are an error, and leave alone what lies behind
+ * Frames larger than the buffers are an error, and must not be written beyond
  * them: here the buffers are the first part of larger dma-bufs.
  */
 TEST(too_large)
@@ -813,7 +811,7 @@ TEST(too_large)
 		ASSERT_GE(dmabuf[i], 0);
 	}
 
-	/* Buffers of the size that the device starts with */
+	/* Buffers of the size of the default format */
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&cap, 2, dmabuf, SIZE));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, vivid_poison(&cap, i));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether vimc tells the exporter of a buffer when it copies a picture to it,
- * with either of its allocators, and leaves nothing with the CPU when it goes
- * while it streams. What devices see of a buffer of the shadow heap shows the
- * one, and what the CPU sees of what a device writes shows the other.
+ * Checks that vimc, with either of its allocators, informs the exporter of a
+ * buffer when it copies a picture to it, and that no CPU access is left when it
+ * is unbound while streaming. What devices see of a buffer of the shadow heap
+ * shows the former, what the CPU sees of a write by a device the latter.
  *
  * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW.
  */
@@ -48,7 +48,7 @@ static int driver_write(const char *name)
 	return ret;
 }
 
-/* What the sensor has at first, the debayer at its other link does not take. */
+/* The debayer, also linked to the sensor, rejects the sensor's default. */
 static int set_formats(struct vivid_queue *q)
 {
 	struct v4l2_subdev_format format = {
@@ -143,7 +143,7 @@ TEST_F_TIMEOUT(vimc, capture, 60)
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 
-/* The device goes with one buffer queued and one done; the file stays open. */
+/* Unbind with one buffer queued and one done, while the file stays open. */
 TEST_F_TIMEOUT(vimc, unbind, 60)
 {
 	struct vivid_queue *q = &self->q;

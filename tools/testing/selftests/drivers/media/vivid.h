@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Queues of the vivid driver, in as few words as the tests need. */
+/* Helpers for queues of the vivid driver. */
 
 #ifndef VIVID_H
 #define VIVID_H
@@ -25,7 +25,7 @@
 
 #define VIVID_MAX_BUFFERS	8
 
-/* what fills memory in which a picture is yet to come */
+/* fills memory before a picture is captured to it */
 #define POISON			0x5a
 
 struct vivid_queue {
@@ -50,7 +50,7 @@ static inline int v4l2_ioctl(int fd, unsigned long request, void *arg)
 	return ret ? -errno : 0;
 }
 
-/* Opens the node of a name like "vivid-000-vid-cap", or returns -errno. */
+/* Opens the node with a name like "vivid-000-vid-cap", or returns -errno. */
 static inline int vivid_open(const char *name)
 {
 	char path[300], line[64];
@@ -84,7 +84,7 @@ static inline int vivid_open(const char *name)
 	return fd;
 }
 
-/* Whether a node has the API with one plane for each buffer */
+/* Whether a node has the single-planar API */
 static inline bool vivid_is_single_planar(int fd)
 {
 	struct v4l2_capability cap = { };
@@ -238,7 +238,7 @@ static inline int vivid_set_output(int fd, const char *name)
 	return -ENOENT;
 }
 
-/* Only a change of the timings resets what is cropped and composed. */
+/* Only a change of the timings resets the crop and compose rectangles. */
 static inline int vivid_set_timings(int fd)
 {
 	struct v4l2_dv_timings timings = V4L2_DV_BT_CEA_640X480P59_94;
@@ -250,7 +250,7 @@ static inline int vivid_set_timings(int fd)
 	return ret ? ret : v4l2_ioctl(fd, VIDIOC_S_DV_TIMINGS, &timings);
 }
 
-/* No padding: -EINVAL if the driver wants another format or size */
+/* Sets the format. Returns -EINVAL if the driver changes it or its size. */
 static inline int vivid_set_pix(struct vivid_queue *q, uint32_t pixelformat,
 				unsigned int width, unsigned int height)
 {
@@ -274,7 +274,7 @@ static inline int vivid_set_pix(struct vivid_queue *q, uint32_t pixelformat,
 	       format.fmt.pix.pixelformat == pixelformat ? 0 : -EINVAL;
 }
 
-/* The same with 32 bits per pixel */
+/* Sets a format with 32 bits per pixel. */
 static inline int vivid_set_format(int fd, enum v4l2_buf_type type,
 				   unsigned int width, unsigned int height)
 {
@@ -449,8 +449,8 @@ static inline int vivid_qbuf(struct vivid_queue *q, unsigned int index)
 }
 
 /*
- * dma-contig refuses a buffer if the bounce buffers of its pages, in case there
- * are any, do not follow each other. The next ones come from another place.
+ * dma-contig rejects a buffer if its pages need bounce buffers and these are
+ * not contiguous. Try again, as the next ones come from another place.
  */
 static inline int vivid_try_buffer(struct vivid_queue *q, unsigned int index,
 				   unsigned long request)

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sizes and rectangles with which vivid once left its buffers.
+ * Sizes and rectangles that once made vivid go beyond its buffers.
  *
  * Needs root and an instance of vivid with the single-planar API and the
  * default allocator, vmalloc:
  *
  *	modprobe vivid
  *
- * On a kernel that has the bug, loop.no_line to loop.higher and output_shrinks
- * crash it, or read and write memory of others, and vivid is unusable then. So
- * run each of them in a boot of its own, by its name:
+ * On an unfixed kernel, loop.no_line to loop.higher and loop.output_shrinks
+ * crash it or access memory beyond the buffers, and leave vivid unusable. So
+ * run each of them by its name, after a reboot:
  *
  *	./vivid_bounds -t wide
  *
- * What is looped from an output to an input is noise that is compared with the
- * captured frame, byte by byte. What is captured goes to user memory with a
- * tail behind the size of the format, where nothing may be written.
+ * An output is looped to an input with noise that is compared with the captured
+ * frame, byte by byte. The capture buffers are user memory that extends beyond
+ * the size of the format by a tail, to which nothing may be written.
  */
 
 #include <stdlib.h>
@@ -79,7 +79,7 @@ static int get_rect(struct vivid_queue *q, uint32_t target,
 	return ret;
 }
 
-/* -EINVAL if the driver wants another rectangle */
+/* Returns -EINVAL if the driver adjusts the rectangle. */
 static int set_rect(struct vivid_queue *q, uint32_t target,
 		    struct v4l2_rect rect)
 {
@@ -111,8 +111,8 @@ static int qbuf_user(struct vivid_queue *q, unsigned int index)
 }
 
 /*
- * Captures a few frames of @size bytes, into buffers of @length bytes. The last
- * one is returned; NULL is a failure that has been told.
+ * Captures a few frames of @size bytes, into buffers of @length bytes. Returns
+ * the last one, or NULL after logging a failure.
  */
 static uint8_t *capture(struct __test_metadata *_metadata,
 			struct vivid_queue *q, size_t size, size_t length)
@@ -189,7 +189,6 @@ static uint8_t *output(struct __test_metadata *_metadata,
 	return ret ? NULL : q->mem[0];
 }
 
-/* What vivid scales: lines, and pairs of pixels that have @pair bytes. */
 struct picture {
 	const uint8_t *mem;
 	unsigned int stride;
@@ -197,6 +196,7 @@ struct picture {
 	unsigned int height;
 };
 
+/* vivid scales by whole lines, and by pairs of pixels: @pair bytes each. */
 static bool is_scaled(struct __test_metadata *_metadata, struct picture to,
 		      struct picture from, unsigned int pair)
 {
@@ -280,7 +280,7 @@ static void expect_black(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_CROP, crop));
 	ASSERT_EQ(0, set_rect(cap, V4L2_SEL_TGT_COMPOSE, compose));
 
-	/* vivid gets its black ready with the first picture of its own. */
+	/* vivid prepares its black line with its first test picture. */
 	ASSERT_NE(NULL, capture_format(_metadata, cap, &pix));
 
 	ASSERT_NE(NULL, output(_metadata, out));
@@ -318,7 +318,7 @@ TEST_F_TIMEOUT(loop, no_pixel, 120)
 		     RECT(14, 0, 626, HEIGHT), RECT(0, 0, 160, HEIGHT));
 }
 
-/* Lines are scaled in a buffer for one that had taken bytes for pixels. */
+/* The buffer for a scaled line overflowed, as bytes were taken for pixels. */
 TEST_F_TIMEOUT(loop, wide, 120)
 {
 	struct v4l2_pix_format pix;
@@ -338,7 +338,7 @@ TEST_F_TIMEOUT(loop, wide, 120)
 	}, 8));
 }
 
-/* And that had one byte for each pixel of the widest line. */
+/* It also had only one byte for each pixel of the widest line. */
 TEST_F_TIMEOUT(loop, widest, 120)
 {
 	struct v4l2_pix_format pix;
@@ -372,7 +372,7 @@ static void expect_planes(struct __test_metadata *_metadata,
 	struct v4l2_pix_format pix;
 	uint8_t *noise, *frame;
 
-	/* a buffer that is higher than the picture, if that is to shrink */
+	/* the buffer stays higher than the picture if that shrinks */
 	cap_height = height < HEIGHT ? HEIGHT : height;
 	ASSERT_EQ(0, vivid_set_pix(out, YUV420, WIDTH, HEIGHT));
 	ASSERT_EQ(0, vivid_set_pix(cap, YUV420, WIDTH, cap_height));
@@ -397,7 +397,7 @@ static void expect_planes(struct __test_metadata *_metadata,
 	}
 }
 
-/* Chroma lines were counted by the luma lines. */
+/* Chroma planes were scaled by the number of luma lines. */
 TEST_F_TIMEOUT(loop, lower, 120)
 {
 	expect_planes(_metadata, &self->cap, &self->out, 300);
@@ -408,7 +408,7 @@ TEST_F_TIMEOUT(loop, higher, 120)
 	expect_planes(_metadata, &self->cap, &self->out, 720);
 }
 
-/* The output has grown: its crop rectangle does so inside of its buffer. */
+/* The output has grown, and its crop rectangle must stay in its buffer. */
 static void expect_output(struct __test_metadata *_metadata,
 			  struct vivid_queue *cap, struct vivid_queue *out)
 {
@@ -454,7 +454,7 @@ TEST_F_TIMEOUT(loop, output_grows, 120)
 	expect_output(_metadata, &self->cap, &self->out);
 }
 
-/* Without cropping all of the output is looped, and no more than that. */
+/* Without cropping, the whole output is looped, and nothing beyond it. */
 TEST_F_TIMEOUT(loop, output_shrinks, 120)
 {
 	struct v4l2_pix_format to, from;
@@ -478,7 +478,7 @@ TEST_F_TIMEOUT(loop, output_shrinks, 120)
 	}, 8));
 }
 
-/* The size of the input fits what is captured, without any output. */
+/* The buffer is large enough for what is captured, without any output. */
 TEST_F_TIMEOUT(loop, input_grows, 120)
 {
 	struct v4l2_pix_format pix;

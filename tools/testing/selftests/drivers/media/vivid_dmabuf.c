@@ -16,7 +16,7 @@
  *
  * All frames are compared with what they should be, pixel by pixel. Capture:
  * vivid moves a still picture to the left, so that each frame is the picture
- * turned by a few pixels more than the one before. Output: vivid loops the
+ * rotated by a few pixels more than the one before. Output: vivid loops the
  * frames back to its capture side, and each is a different noise.
  */
 
@@ -28,7 +28,7 @@
 #define BUFFERS		4
 #define PIXEL		4
 
-/* what "Move Left Fast" moves a picture of this width by */
+/* "Move Left Fast" moves a picture of WIDTH pixels by STEP pixels */
 #define WIDTH		640U
 #define STEP		8
 
@@ -69,7 +69,7 @@ static int open_capture(void)
 	return fd;
 }
 
-/* Is @frame the reference, turned left by @shift pixels? */
+/* Is @frame the reference, rotated left by @shift pixels? */
 static bool is_turned(const uint8_t *frame, const uint8_t *reference,
 		      unsigned int shift)
 {
@@ -87,7 +87,7 @@ static bool is_turned(const uint8_t *frame, const uint8_t *reference,
 	return true;
 }
 
-/* To how many is one driver attached, which uses the CPU, and nobody else? */
+/* Counts the dma-bufs whose only attachment is one without a device. */
 static int attached(const int *dmabuf)
 {
 	int i, cpu_only, count = 0;
@@ -118,8 +118,8 @@ static unsigned long long mem_info(const char *name)
 }
 
 /*
- * The system heap takes high memory if there is some, which the kernel has no
- * address for until somebody maps it.
+ * The system heap takes high memory if there is any. The kernel has no address
+ * for that until somebody maps it.
  */
 static int highmem_alloc(size_t size)
 {
@@ -129,7 +129,7 @@ static int highmem_alloc(size_t size)
 	if (!before)
 		return -ENODEV;
 
-	/* Single pages may come from a store that is not counted as free. */
+	/* Single pages may come from per-CPU lists, not counted as free. */
 	dmabuf = system_heap_alloc(size);
 	if (dmabuf >= 0 && mem_info("HighFree") + size / 2 > before) {
 		close(dmabuf);
@@ -162,7 +162,7 @@ FIXTURE(import)
 	struct vivid_queue exported;
 };
 
-/* Where the buffers come from: an allocator, or else the node of a vivid. */
+/* The source of the buffers: an allocator, or else a node of vivid. */
 FIXTURE_VARIANT(import)
 {
 	int (*alloc)(size_t size);
@@ -297,7 +297,7 @@ TEST_F_TIMEOUT(import, capture, 120)
 	EXPECT_EQ(BUFFERS, attachments);
 	TH_LOG("capture %u frames, %d attachments", frames, attachments);
 
-	/* And nothing of them is left when it is over. */
+	/* Afterwards, no attachment is left. */
 	ASSERT_EQ(0, vivid_streamoff(&q));
 	ASSERT_EQ(0, vivid_free(&q));
 	for (i = 0; i < BUFFERS; i++)
@@ -346,7 +346,7 @@ TEST_F_TIMEOUT(import, output, 120)
 	ASSERT_EQ(0, vivid_streamon(&cap));
 
 	while (frames < FRAMES) {
-		/* Noise that is out goes back with a new number. */
+		/* Refill the buffer with new noise and queue it again. */
 		i = vivid_dqbuf(&out);
 		ASSERT_GE(i, 0);
 		ASSERT_EQ(0, sync_begin(out.dmabuf[i], DMA_BUF_SYNC_WRITE));
@@ -390,7 +390,7 @@ TEST_F_TIMEOUT(import, output, 120)
 	free(noise);
 }
 
-/* One queue that captures, for what does not need a frame. */
+/* One capture queue, for tests that need no frames. */
 FIXTURE(queue)
 {
 	struct vivid_queue q;
@@ -479,7 +479,7 @@ TEST_F(queue, share)
 	close(other.fd);
 }
 
-/* A queue may import what it exported itself and then forgot. */
+/* A queue may import what it exported itself and then freed. */
 TEST_F(queue, import_own)
 {
 	int own[2], cpu_only, i;
@@ -506,7 +506,7 @@ TEST_F(queue, import_own)
 	close(own[1]);
 }
 
-/* Closing the node in the middle of it all detaches. */
+/* Closing the node while it streams detaches. */
 TEST_F(queue, close_streaming)
 {
 	int cpu_only;
@@ -523,7 +523,7 @@ TEST_F(queue, close_streaming)
 	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf[1], &cpu_only));
 }
 
-/* A dma-buf that is too small is an invalid length, and is not kept. */
+/* A dma-buf that is too small fails with -EINVAL, and is not kept. */
 TEST_F(queue, too_small)
 {
 	int cpu_only;
@@ -544,7 +544,7 @@ TEST_F(queue, refused_request)
 	ASSERT_GE(media, 0);
 	ASSERT_EQ(0, v4l2_ioctl(media, MEDIA_IOC_REQUEST_ALLOC, &request));
 
-	/* the second buffer is what it is refused for */
+	/* the request is refused because of its second buffer */
 	self->q.request = request;
 	self->q.dmabuf[1] = dup(self->dmabuf[1]);
 	ASSERT_GE(self->q.dmabuf[1], 0);
@@ -564,7 +564,7 @@ TEST_F(queue, refused_request)
 	close(media);
 }
 
-/* Two planes in one dma-buf, and the second is longer than that is. */
+/* Two planes in one dma-buf, the second of them longer than the dma-buf */
 TEST(long_plane)
 {
 	enum v4l2_buf_type type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
@@ -619,7 +619,7 @@ TEST(long_plane)
 		EXPECT_EQ(-EINVAL, ret);
 	}
 
-	/* Where that was accepted, vivid writes behind the end of it. */
+	/* If that was accepted, vivid writes past the end of the dma-buf. */
 	EXPECT_EQ(0, v4l2_ioctl(fd, VIDIOC_STREAMON, &type));
 	pollfd.fd = fd;
 	if (!ret)
@@ -666,7 +666,7 @@ TEST_F(queue, four_gigabytes)
 	close(huge);
 }
 
-/* What does not fit into the bounce buffer, which is all that devices have. */
+/* A dma-buf that does not fit into the bounce buffer of the devices */
 TEST(four_gigabytes_bounced)
 {
 	static const char *const nodes[] = {
@@ -730,7 +730,7 @@ TEST(userptr_wraps)
 	close(q.fd);
 }
 
-/* I/O memory is no memory for a driver that copies frames with the CPU. */
+/* A driver that copies frames with the CPU refuses I/O memory. */
 TEST_F(queue, io_memory)
 {
 	int vram, cpu_only;
@@ -777,7 +777,7 @@ TEST_F(queue, highmem)
 	free(reference);
 }
 
-/* Where there is more memory than addresses, these can run out. */
+/* A system with more memory than vmalloc space can run out of addresses. */
 TEST_F(queue, no_addresses)
 {
 	unsigned long long size = mem_info("VmallocTotal");
@@ -829,7 +829,7 @@ TEST_F(queue, trace)
 	EXPECT_GE(detached, 1);
 }
 
-/* A size that the machine does not have is an error, and no more. */
+/* A size that exceeds the memory of the machine is just an error. */
 TEST(larger_than_memory)
 {
 	const uint32_t size = UINT32_MAX - 65535;
@@ -926,7 +926,7 @@ FIXTURE_TEARDOWN(part)
 	close(self->dmabuf);
 }
 
-/* What is mapped of a dma-buf at an offset is what is there. */
+/* A mapping at an offset shows what the dma-buf has at that offset. */
 TEST_F(part, offset)
 {
 	size_t offset;
@@ -941,7 +941,7 @@ TEST_F(part, offset)
 	}
 }
 
-/* It stays where it is when the mapping before it goes away. */
+/* The end of a mapping stays the same when its beginning is unmapped. */
 TEST_F(part, rest)
 {
 	size_t offset, size;

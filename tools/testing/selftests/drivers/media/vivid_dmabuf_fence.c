@@ -11,7 +11,7 @@
  * That something has not happened shows when something else has: a frame of a
  * queue that the same thread of the driver serves. What a driver accesses too
  * early shows in the data: it is written while the buffer is held back, as the
- * device does that the fence is of.
+ * device with the fence would do.
  *
  * Needs root, debugfs and sw_sync. The first instance of vivid that has the
  * allocator and the single-planar API is the one that is tested:
@@ -79,7 +79,7 @@ static int queue_all(struct vivid_queue *q)
 	return queue_buffers(q, all, COUNT);
 }
 
-/* Of buffers in this order all come that do come, one after the other. */
+/* Buffers come in this order; an output keeps the last one. */
 static void expect_frames(struct __test_metadata *_metadata,
 			  struct vivid_queue *q, const int *order, int count)
 {
@@ -211,7 +211,7 @@ static int open_queue(struct vivid_queue *q, unsigned int allocator)
 				   open_vivid(q, allocator);
 }
 
-/* Metadata for an output sets controls of the input: to what they are. */
+/* Metadata output sets controls of the input, so fill in their values. */
 static int fill_metadata(struct vivid_queue *q, unsigned int allocator)
 {
 	static const uint32_t ids[] = {
@@ -372,7 +372,7 @@ static int set_control(int fd)
 	return v4l2_ioctl(fd, VIDIOC_S_CTRL, &ctrl);
 }
 
-/* What anybody may do with a node whose queue is somebody else's */
+/* What may be done with a node while another file owns the queue */
 static int use_shared(const struct vivid_queue *q, unsigned int allocator)
 {
 	struct v4l2_format format = { .type = q->type };
@@ -422,7 +422,7 @@ static bool is_attached_for_dma(struct vivid_queue *q)
 	return !vivid_streamoff(q) && n > cpu_only;
 }
 
-/* The process with the fences is not to have the node open. */
+/* The process with the fences must not have the node open. */
 FIXTURE_SETUP(fence)
 {
 	struct vivid_queue *q = &self->q;
@@ -458,7 +458,7 @@ FIXTURE_SETUP(fence)
 		SKIP(return, "vivid does not know allocators=2");
 }
 
-/* All that has been done with the fences pending, if the test says nothing. */
+/* The fences have been pending all the time, unless the test signalled them. */
 FIXTURE_TEARDOWN(fence)
 {
 	struct vivid_queue *q = &self->q;
@@ -572,7 +572,7 @@ TEST_F_TIMEOUT(fence, streamon_first, 60)
 	EXPECT_EQ(0, vivid_streamoff(q));
 }
 
-/* What a buffer waits for may come when it waits already. */
+/* A fence may be added while the buffer is held back. */
 TEST_F_TIMEOUT(fence, added, 60)
 {
 	static const int order[] = { WRITTEN, LAST };
@@ -617,7 +617,7 @@ static void *take_one(void *arg)
 	return NULL;
 }
 
-/* Waits until the thread sleeps: after it has a number, in DQBUF only. */
+/* Waits until the thread sleeps, which it does in DQBUF only. */
 static bool wait_for_taker(struct taker *taker)
 {
 	char path[64], state = '\0';
@@ -703,7 +703,7 @@ TEST_F_TIMEOUT(fence, kill, 30)
 	EXPECT_EQ(0, use_elsewhere(q, variant->allocator));
 }
 
-/* Who shares the node does not notice. */
+/* Other users of the node do not notice. */
 TEST_F_TIMEOUT(fence, shared, 60)
 {
 	struct vivid_queue *q = &self->q;
@@ -785,8 +785,9 @@ static void *queue_swapped(void *arg)
 }
 
 /*
- * QBUF cannot look at the fences first and take the lock of the queue then: by
- * then it may be another dma-buf. Whoever needs that lock is not to find out.
+ * QBUF cannot check the fences before it takes the lock of the queue: the file
+ * descriptor may refer to another dma-buf by then. Other users of that lock
+ * must not notice.
  */
 TEST_F_TIMEOUT(fence, swapped, 60)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Import of dma-bufs into vivid whose exporter would like to move them.
+ * Import dma-bufs into vivid that their exporters would like to move.
  *
  * A driver that imports a buffer to use it with the CPU keeps one mapping for
  * as long as it knows the buffer. Here the buffers belong to graphics drivers
@@ -25,7 +25,7 @@
 
 #define SWAP_OUT	"/sys/kernel/debug/ttm/tt_shrink"
 
-/* an interface of the device that user space is told by the SPICE protocol */
+/* part of the device's interface, defined by the SPICE protocol */
 #define QXL_CMD_DRAW	1
 
 /* A buffer that vivid imports, and the driver that has allocated it. */
@@ -40,7 +40,7 @@ struct moving {
 	uint8_t *reference;
 };
 
-/* Looks for something to show a picture on, leaves m->crtc 0 if not found. */
+/* Looks for a screen, leaves m->crtc at 0 if there is none. */
 static void find_screen(struct moving *m)
 {
 	uint32_t crtcs[8], connectors[8];
@@ -314,7 +314,7 @@ FIXTURE_TEARDOWN(move)
 	teardown(&self->m);
 }
 
-/* The screen may want the buffer in video memory, and cannot have it there. */
+/* Showing the buffer may need it in video memory, where it cannot be moved. */
 TEST_F(move, scanout)
 {
 	struct moving *m = &self->m;
@@ -329,7 +329,7 @@ TEST_F(move, scanout)
 	EXPECT_TRUE(!ret || ret == -ENOSPC);
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 
-	/* And it can when the importer is done with it. */
+	/* It can be shown when the importer is done with it. */
 	ASSERT_EQ(0, release(m));
 	EXPECT_EQ(0, show(m));
 }
@@ -354,7 +354,7 @@ TEST_F(move, swap_out)
 	EXPECT_TRUE(is_filled(other, 0xa5, SIZE));
 }
 
-/* A mapping of the last time is of no use if the buffer was swapped out. */
+/* A mapping kept from before is stale if the buffer was swapped out. */
 TEST_F(move, swap_out_unmapped)
 {
 	struct moving *m = &self->m;
@@ -397,7 +397,7 @@ FIXTURE_TEARDOWN(qxl)
 	teardown(&self->m);
 }
 
-/* A command without its release info, which is as large as that may be. */
+/* The largest command, without its release info */
 #define COMMAND_SIZE	(256 - 8)
 
 /* Draws nothing, but has a number written to the buffer. */
@@ -425,7 +425,7 @@ static int qxl_relocate(int drm, uint32_t handle, uint64_t offset,
 	return ioctl(drm, DRM_IOCTL_QXL_EXECBUFFER, &execbuffer) ? -errno : 0;
 }
 
-/* Commands of qxl map the buffers that they change, too. */
+/* qxl commands map the buffers that they change, too. */
 TEST_F(qxl, command)
 {
 	struct moving *m = &self->m;
@@ -435,7 +435,7 @@ TEST_F(qxl, command)
 	ASSERT_EQ(FRAMES, capture(&m->q, m->reference));
 }
 
-/* Commands change their buffers where they say, and nothing behind them. */
+/* Commands change their buffers at the given offset, and nothing beyond. */
 TEST_F(qxl, command_bounds)
 {
 	struct moving *m = &self->m;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether vivid, which fills and reads its buffers with the CPU, tells the
- * exporter of it. The shadow heap has one copy of a buffer for devices and one
- * for the CPU. They differ if dma_buf_begin_cpu_access() and
+ * Whether vivid, which fills and reads its buffers with the CPU, informs the
+ * exporter. The shadow heap has one copy of a buffer for devices and one for
+ * the CPU. They differ if dma_buf_begin_cpu_access() and
  * dma_buf_end_cpu_access() are not called, or in the wrong place: then pictures
- * do not get over. If a write is not ended, what devices write does not.
+ * are not copied. If a write is not ended, what devices write is not copied.
  *
  * Needs root, debugfs and CONFIG_DMABUF_HEAPS_SHADOW. Instances 0 and 1 of
  * vivid with the default allocator, instance 3 with dma-contig, 9 with dma-sg:
@@ -32,7 +32,7 @@
 
 #define ALLOCATORS	"/sys/module/vivid/parameters/allocators"
 
-/* Of an instance: 0 for vmalloc, 1 for dma-contig, 2 for dma-sg */
+/* Returns that of an instance: 0 vmalloc, 1 dma-contig, 2 dma-sg */
 static int allocator(int instance)
 {
 	char text[64] = "";
@@ -139,7 +139,7 @@ FIXTURE(shadow)
 	uint8_t *device;
 };
 
-/* vivid uses the CPU with either allocator: nothing else may differ. */
+/* vivid uses the CPU with every allocator, so the results must be the same. */
 FIXTURE_VARIANT(shadow)
 {
 	int instance;
@@ -278,7 +278,7 @@ TEST_F_TIMEOUT(shadow, output, 60)
 	close(out.fd);
 }
 
-/* A buffer that is given back without a picture is given back, too. */
+/* The access also ends if a buffer is given back without a picture. */
 TEST_F(shadow, cancel)
 {
 	int i;
@@ -305,7 +305,7 @@ TEST_F(shadow, cancel)
 	EXPECT_TRUE(shadow_no_writers(self->dmabuf, BUFFERS));
 }
 
-/* What is prepared is given back, queued or not. */
+/* The access to a prepared buffer ends, whether it was queued or not. */
 TEST_F(shadow, prepare)
 {
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, self->dmabuf, SIZE));
@@ -319,7 +319,7 @@ TEST_F(shadow, prepare)
 	EXPECT_TRUE(shadow_no_writer(self->dmabuf[0]));
 }
 
-/* Another dma-buf takes the place of the one before, which is not forgotten. */
+/* If a dma-buf takes the place of another, the access to both ends. */
 TEST_F(shadow, replace)
 {
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&self->q, 2, self->dmabuf, SIZE));
@@ -408,7 +408,7 @@ static int wait_done(struct vivid_queue *q)
 	return poll(&pollfd, 1, -1) == 1 ? 0 : -errno;
 }
 
-/* Two capture into one buffer. Neither takes from the other what it has. */
+/* Two queues capture into one buffer. Neither drops what the other wrote. */
 TEST_F_TIMEOUT(overlap, two_captures, 60)
 {
 	struct vivid_queue *first = &self->cap, second = { };
@@ -500,7 +500,7 @@ TEST_F_TIMEOUT(overlap, capture_and_output, 60)
 	EXPECT_TRUE(shadow_no_writers(self->dmabuf, 2));
 }
 
-/* What a program writes to a buffer that a queue has is for devices, too. */
+/* Devices see what a program writes to a queued buffer. */
 TEST_F(overlap, write_queued)
 {
 	struct vivid_queue *cap = &self->cap;
@@ -517,7 +517,7 @@ TEST_F(overlap, write_queued)
 	EXPECT_TRUE(shadow_no_writer(dmabuf));
 }
 
-/* A program that syncs what a queue has takes no picture away. */
+/* A program that syncs a queued buffer destroys no picture. */
 TEST_F(overlap, sync_queued)
 {
 	struct vivid_queue *cap = &self->cap;
@@ -539,7 +539,7 @@ TEST_F(overlap, sync_queued)
 	EXPECT_TRUE(shadow_no_writer(dmabuf));
 }
 
-/* An end for what began before it was queued: later, that is */
+/* An access that began before the buffer was queued ends too late. */
 TEST_F(overlap, sync_before)
 {
 	struct vivid_queue *cap = &self->cap;
@@ -554,13 +554,13 @@ TEST_F(overlap, sync_before)
 	ASSERT_EQ(0, vivid_dqbuf(cap));
 	EXPECT_TRUE(device_sees(dmabuf, self->picture));
 
-	/* and one that nothing is left for */
+	/* and an end without a begin */
 	ASSERT_EQ(0, sync_end(dmabuf, DMA_BUF_SYNC_RW));
 	EXPECT_TRUE(device_sees(dmabuf, self->picture));
 	EXPECT_TRUE(shadow_no_writer(dmabuf));
 }
 
-/* A queue that reads is no reason not to sync what a program writes. */
+/* What a program writes is synced while a queue reads the buffer. */
 TEST_F(overlap, sync_output)
 {
 	int dmabuf = self->dmabuf[0], ret;
@@ -579,14 +579,14 @@ TEST_F(overlap, sync_output)
 	EXPECT_TRUE(device_sees(dmabuf, self->picture));
 	EXPECT_EQ(0, memcmp(out.mem[0], self->picture, SIZE));
 
-	/* nor to keep from it what devices write */
+	/* and the CPU sees what devices write */
 	EXPECT_TRUE(shadow_no_writer(dmabuf));
 	ASSERT_EQ(0, vivid_streamoff(&out));
 	EXPECT_TRUE(device_sees(dmabuf, self->picture));
 	close(out.fd);
 }
 
-/* Begins to access the buffer in a process that is killed then. */
+/* Begins to access the buffer in a process that is then killed. */
 static bool begin_and_die(int dmabuf)
 {
 	int status;
@@ -603,7 +603,7 @@ static bool begin_and_die(int dmabuf)
 	       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-/* A begin that nobody ends keeps nothing from devices, nor from the CPU. */
+/* A begin without an end hides nothing from devices, nor from the CPU. */
 TEST_F_TIMEOUT(overlap, killed, 60)
 {
 	struct vivid_queue *cap = &self->cap;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether what the CPU writes to a dma-buf and what devices have written to it
- * get over to the other side, DMA_BUF_IOCTL_SYNC being the only help.
+ * Test that DMA_BUF_IOCTL_SYNC alone makes what the CPU writes to a dma-buf
+ * visible to devices, and what devices write to it visible to the CPU.
  *
  * Nothing here does DMA, but a mapping for DMA there is: vivid makes one for
  * each buffer that it imports with the dma-contig allocator. A bounce buffer in
  * between shows what is synced. It has what was in memory when the dma-buf was
- * mapped, and what a device would have written is in there. How often it is
- * synced, and which way, the trace events of the DMA API tell.
+ * mapped, and what a device would have written is in there. The trace events of
+ * the DMA API show how often it is synced, and in which direction.
  *
  * Needs root, debugfs, tracefs, a bounce buffer for each mapping, and nobody
  * else who takes or frees such buffers at the time. Instance 0 of vivid with
@@ -24,7 +24,7 @@
 #include "dmabuf_exporters.h"
 #include "vivid.h"
 
-/* One chunk of the system heap: with a hole in it dma-contig refuses it. */
+/* One chunk of the system heap, since dma-contig refuses scattered memory. */
 #define SIDE		128U
 #define SIZE		(SIDE * SIDE * 4)
 
@@ -69,7 +69,7 @@ static int show_squares(int fd, const char *connected)
 	return 0;
 }
 
-/* A buffer that vivid allocated. The dma-buf keeps it, the queue need not. */
+/* Exports a buffer that vivid allocated. The dma-buf outlives the queue. */
 static int node_alloc(const char *name, unsigned int flags)
 {
 	struct v4l2_requestbuffers req = {
@@ -95,7 +95,7 @@ static int node_alloc(const char *name, unsigned int flags)
 	return ret;
 }
 
-/* in memory that is cached */
+/* in cached memory */
 static int dma_contig_alloc(size_t size)
 {
 	return node_alloc("vivid-003-vid-cap", V4L2_MEMORY_FLAG_NON_COHERENT);
@@ -188,7 +188,7 @@ static bool map_for_device(struct __test_metadata *_metadata,
 	return true;
 }
 
-/* What the DMA API tells of a mapping that vivid has */
+/* A mapping of vivid, from the trace events of the DMA API */
 struct mapping {
 	char direction[16];
 	unsigned long long addr;
@@ -259,7 +259,7 @@ static bool trace_mapping(struct mapping *m)
 	return found;
 }
 
-/* @m: what to count, all else is other, or NULL */
+/* @m: the mapping to count, or NULL; all others are counted together */
 static bool trace_syncs(const struct mapping *m, struct syncs *syncs)
 {
 	struct mapping any;
@@ -316,11 +316,11 @@ static bool map_traced(struct __test_metadata *_metadata,
 }
 
 /*
- * The CPU fills buffers of the queue, or reads them. Whoever has the buffer 0
- * mapped, or all if they are one dma-buf, is synced once for each frame.
+ * The CPU fills or reads buffers of the queue. The mapping of buffer 0, or of
+ * all buffers if they are one dma-buf, is synced once for each frame.
  *
  * @m: this mapping, or NULL if there is none
- * @own: how many mappings else there are, which devices write to
+ * @own: the number of other mappings, which devices write to
  */
 static void count_frames(struct __test_metadata *_metadata,
 			 struct vivid_queue *q, const struct mapping *m,
@@ -382,8 +382,8 @@ static void count_imported(struct __test_metadata *_metadata, int dmabuf,
 }
 
 /*
- * A device reads the buffer. What it had to read before must not come back, and
- * it has to get what the CPU wrote.
+ * A device reads the buffer. The old contents of its bounce buffer must not
+ * come back, and it has to get what the CPU wrote.
  */
 TEST_F(sync, to_device)
 {
@@ -440,7 +440,7 @@ TEST_F(sync, to_device)
 
 /*
  * A device writes to the buffer. A program that changes half of it gets the
- * device's data first, and nobody takes its own ones away.
+ * device's data first, and does not lose its own.
  */
 TEST_F(sync, from_device)
 {
@@ -468,7 +468,7 @@ TEST_F(sync, from_device)
 	EXPECT_TRUE(is_filled(self->mem + SIZE / 2, POISON, SIZE / 2));
 }
 
-/* Frames that the CPU fills or reads while a device is going to read these */
+/* The CPU fills or reads frames that a device has mapped to read them. */
 TEST_F(sync, frames_to_device)
 {
 	struct mapping mapping;
@@ -481,7 +481,7 @@ TEST_F(sync, frames_to_device)
 	EXPECT_EQ(0, vivid_free(&self->device));
 }
 
-/* ... or is going to write to them */
+/* ... or to write to them */
 TEST_F(sync, frames_from_device)
 {
 	struct mapping mapping;
@@ -494,7 +494,7 @@ TEST_F(sync, frames_from_device)
 	EXPECT_EQ(0, vivid_free(&self->device));
 }
 
-/* Where no device has it mapped any more there is nothing to sync. */
+/* There is nothing to sync when no device has the buffer mapped any more. */
 TEST_F(sync, frames_unmapped)
 {
 	struct mapping mapping;
