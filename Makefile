@@ -7,7 +7,7 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak results clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak mail results clean
 
 help:
 	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
@@ -16,6 +16,7 @@ help:
 	@echo 'make clients   GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
 	@echo 'make soak      all of that again and again for HOURS=1, with memory short; frames verified'
 	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
+	@echo 'make mail      build/KERNEL/mail/TOPIC for git send-email: TOPIC=10-null-attach, TREE=, SIGNOFF=yes'
 	@echo 'make results   docs/results.md from what ran here'
 	@echo 'make profile   in which functions of the kernel that goes'
 	@echo 'make check     patches, topics, files shown and what applies are the same'
@@ -80,6 +81,10 @@ soak:
 clients:
 	@scripts/setup check clients
 	@scripts/clients $(FLAVOUR) $(KERNELS)
+
+mail:
+	@scripts/setup check tree
+	@scripts/mail $(ONE) '$(TOPIC)'
 
 results:
 	@scripts/results

@@ -4,8 +4,8 @@
  * and what happens to all of them when the camera is unplugged.
  *
  * Needs root, debugfs, /dev/raw-gadget, dummy_hcd and vhci_hcd. Exporters that
- * are not there are skipped, and so are the tests that need an instance of vivid
- * with dma-contig, or for each mapping a bounce buffer:
+ * are not there are skipped, and so are the tests that need an instance of
+ * vivid with dma-contig, or for each mapping a bounce buffer:
  *
  *	swiotlb=force
  *	modprobe vivid n_devs=4 allocators=0,0,0,1
