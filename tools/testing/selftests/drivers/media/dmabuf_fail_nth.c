@@ -43,6 +43,7 @@ struct life {
 	uint32_t pixelformat[2];
 	bool streams;
 	struct camera camera;
+	int nth;
 	int opened[MAX_FILES];
 	unsigned int count;
 	void *mem;
@@ -159,12 +160,41 @@ static int fill(struct vivid_queue *q)
 	return buf.flags & V4L2_BUF_FLAG_ERROR ? 0 : ret;
 }
 
+/* With memory again, the buffers are as they were before STREAMON failed. */
+static int stream_again(struct life *life, struct vivid_queue *q)
+{
+	struct v4l2_buffer buf;
+	int i, ret;
+
+	if (pwrite(life->nth, "0", 1, 0) != 1)
+		return -errno;
+	ret = vivid_streamon(q);
+	if (!ret)
+		ret = camera_ask(&life->camera, CAMERA_FRAME, 2);
+	for (i = 0; i < 2 && ret >= 0; i++) {
+		if (poll_queue(q, -1) < 0)
+			return -errno;
+		ret = take_buffer(q, &buf);
+		if (buf.flags & V4L2_BUF_FLAG_ERROR)
+			return -EBADMSG;
+	}
+
+	return ret;
+}
+
 static bool stream(struct life *life, struct vivid_queue *q)
 {
 	bool usb = life->camera.pid;
+	int error;
 
-	return ok(life, vivid_streamon(q)) &&
-	       (!usb || ok(life, camera_ask(&life->camera, CAMERA_FRAME, 2))) &&
+	if (!ok(life, vivid_streamon(q))) {
+		error = life->error;
+		if (usb && ok(life, stream_again(life, q)))
+			life->error = error;
+		return false;
+	}
+
+	return (!usb || ok(life, camera_ask(&life->camera, CAMERA_FRAME, 2))) &&
 	       ok(life, fill(q)) && ok(life, fill(q)) &&
 	       ok(life, vivid_streamoff(q));
 }
@@ -515,6 +545,7 @@ static int live_nth(struct __test_metadata *_metadata, int nth, int n,
 
 	snprintf(text, sizeof(text), "%d", n);
 	life->steps = 0;
+	life->nth = nth;
 	ASSERT_EQ(strlen(text), pwrite(nth, text, strlen(text), 0));
 	live(life);
 	end(life);
