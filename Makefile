@@ -29,8 +29,7 @@ help:
 	@echo 'make clean     removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, clients, bench; else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|kcsan|rt|highmem|arm64|arm64-64k|arm|s390x'
-	@echo '                    for kernel, test, soak, clients and shell'
+	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64   for kernel, test, soak, clients and shell'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
