@@ -63,7 +63,7 @@ fi
 ktap_print_header
 trap unload EXIT
 trap 'exit 1' INT TERM
-for module in dummy_hcd raw_gadget vhci_hcd udmabuf vgem vkms; do
+for module in dummy_hcd raw_gadget vhci_hcd gud udmabuf vgem vkms; do
 	load $module
 done
 # return frames with errors, too

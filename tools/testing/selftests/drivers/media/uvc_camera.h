@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/usb/ch9.h>
-#include <linux/usb/raw_gadget.h>
 #include <linux/usb/video.h>
 #include <linux/videodev2.h>
 #include <pthread.h>
@@ -35,9 +34,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "usb_gadget.h"
 #include "vivid.h"
-
-#define CAMERA_NAME_SIZE	32
 
 /* what camera_plug() looks for */
 #define CAMERA_NEEDS		"uvcvideo, dummy_hcd and raw-gadget, or vhci_hcd"
@@ -46,7 +44,7 @@
 #define CAMERA_ENDPOINT	(USB_DIR_IN | 1)
 
 /* A payload is several URBs, and a large frame several payloads. */
-#define CAMERA_PAYLOAD	65536
+#define CAMERA_PAYLOAD	GADGET_TRANSFER
 
 /* The payload of an isochronous packet, and how many uvcvideo has in a URB */
 #define CAMERA_PACKET	3072
@@ -103,7 +101,7 @@ static inline size_t camera_max_frame(enum camera_format format,
 /* The name is unique, as the previous camera may not be gone yet. */
 static inline void camera_name(pid_t pid, char *name)
 {
-	snprintf(name, CAMERA_NAME_SIZE, "kselftest camera %d", pid);
+	snprintf(name, GADGET_NAME_SIZE, "kselftest camera %d", pid);
 }
 
 static inline size_t camera_append(uint8_t *mem, size_t length,
@@ -403,11 +401,6 @@ static const struct usb_device_descriptor camera_device = {
 	.bNumConfigurations = 1,
 };
 
-struct camera_io {
-	struct usb_raw_ep_io io;
-	uint8_t data[CAMERA_PAYLOAD];
-};
-
 /*
  * What follows are the messages of USB/IP, all of them in big endian, as in
  * Documentation/usb/usbip_protocol.rst.
@@ -474,8 +467,8 @@ struct camera_gadget {
 	struct camera_descriptors descriptors;
 	struct uvc_streaming_control probe;
 	struct uvc_streaming_control commit;
-	struct camera_io control;
-	struct camera_io payload;
+	struct gadget_io control;
+	struct gadget_io payload;
 	uint8_t frame[CAMERA_MAX_FRAME + CAMERA_PAYLOAD];
 	enum camera_command command;
 	size_t length;
@@ -537,7 +530,7 @@ static inline size_t camera_next_payload(struct camera_gadget *c, uint8_t *data,
 static inline void camera_send_frame(struct camera_gadget *c,
 				     enum camera_command command)
 {
-	struct camera_io *p = &c->payload;
+	struct gadget_io *p = &c->payload;
 
 	/* the host may stream before this process has processed the commit */
 	while (__atomic_load_n(&c->committing, __ATOMIC_ACQUIRE))
@@ -651,9 +644,8 @@ static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 {
 	struct camera_descriptors *d = &c->descriptors;
 	uint8_t *data = c->control.data;
-	char name[CAMERA_NAME_SIZE];
+	char name[GADGET_NAME_SIZE];
 	size_t length;
-	unsigned int i;
 
 	switch (which) {
 	case USB_DT_DEVICE << 8:
@@ -668,17 +660,10 @@ static inline int camera_get_descriptor(struct camera_gadget *c, uint16_t which)
 		return camera_append(data, length, &d->endpoint,
 				     USB_DT_ENDPOINT_SIZE);
 	case USB_DT_STRING << 8:
-		memcpy(data, (uint8_t []){ 4, USB_DT_STRING, 0x09, 0x04 }, 4);
-		return 4;
+		return gadget_languages(data);
 	case USB_DT_STRING << 8 | 1:
 		camera_name(getpid(), name);
-		data[0] = 2 + 2 * strlen(name);
-		data[1] = USB_DT_STRING;
-		for (i = 0; name[i]; i++) {
-			data[2 + 2 * i] = name[i];
-			data[3 + 2 * i] = 0;
-		}
-		return data[0];
+		return gadget_string(data, name);
 	}
 
 	return -1;
@@ -751,45 +736,28 @@ static inline void camera_answer(struct camera_gadget *c,
 				 const struct usb_ctrlrequest *request)
 {
 	int length = camera_request(c, request);
-
-	if (length < 0) {
-		ioctl(c->fd, USB_RAW_IOCTL_EP0_STALL, 0);
-		return;
-	}
-	if (request->bRequestType & USB_DIR_IN) {
-		c->control.io.length = length;
-		ioctl(c->fd, USB_RAW_IOCTL_EP0_WRITE, &c->control);
-		return;
-	}
+	bool set = length >= 0 && !(request->bRequestType & USB_DIR_IN);
 
 	/* the host streams as soon as it has been acknowledged */
-	if (camera_commits(request)) {
+	if (set && camera_commits(request)) {
 		camera_restart(c);
 		__atomic_store_n(&c->committing, true, __ATOMIC_RELEASE);
 	}
-	c->control.io.length = le16toh(request->wLength);
-	length = ioctl(c->fd, USB_RAW_IOCTL_EP0_READ, &c->control);
-	camera_set(c, request, length);
+	length = gadget_answer(c->fd, request, &c->control, length);
+	if (set)
+		camera_set(c, request, length);
 	__atomic_store_n(&c->committing, false, __ATOMIC_RELEASE);
 }
 
 static inline void camera_run_gadget(struct camera_gadget *c)
 {
 	struct sigaction action = { .sa_handler = camera_interrupt };
-	struct {
-		struct usb_raw_event event;
-		struct usb_ctrlrequest request;
-	} event;
+	struct usb_ctrlrequest request;
 
 	sigaction(SIGUSR1, &action, NULL);
 	c->endpoint = -1;
-	for (;;) {
-		event.event.length = sizeof(event.request);
-		if (ioctl(c->fd, USB_RAW_IOCTL_EVENT_FETCH, &event))
-			break;
-		if (event.event.type == USB_RAW_EVENT_CONTROL)
-			camera_answer(c, &event.request);
-	}
+	while (gadget_next(c->fd, &request))
+		camera_answer(c, &request);
 }
 
 /* Over USB/IP: if this fails, the other end is gone. */
@@ -948,32 +916,6 @@ static inline void camera_run(struct camera_gadget *c, pid_t test)
 	_exit(1);
 }
 
-/* in milliseconds, and far more than it takes */
-#define CAMERA_PATIENCE	10000
-
-static inline int camera_plug_gadget(void)
-{
-	struct usb_raw_init init = {
-		.speed = USB_SPEED_HIGH,
-		.driver_name = "dummy_udc",
-		.device_name = "dummy_udc.0",
-	};
-	int fd, ret;
-
-	if (access("/sys/class/udc/dummy_udc.0", F_OK))
-		return -ENODEV;
-	fd = open("/dev/raw-gadget", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -ENODEV;
-	if (!ioctl(fd, USB_RAW_IOCTL_INIT, &init) &&
-	    !ioctl(fd, USB_RAW_IOCTL_RUN, 0))
-		return fd;
-	ret = -errno;
-	close(fd);
-
-	return ret;
-}
-
 static inline int camera_plug_usbip(void)
 {
 	int fds[2], port, ret;
@@ -1006,19 +948,13 @@ static inline int camera_plug_usbip(void)
 static inline int camera_plug(struct camera *camera, bool isochronous)
 {
 	static struct camera_gadget gadget;
-	int fds[2], tries = 0;
+	int fds[2];
 	pid_t test = getpid();
 
 	if (access("/sys/module/uvcvideo", F_OK))
 		return -ENODEV;
 
-	/* the process of the previous camera may not be gone yet */
-	do {
-		if (tries)
-			usleep(1000);
-		gadget.fd = isochronous ? camera_plug_usbip() :
-					  camera_plug_gadget();
-	} while (gadget.fd == -EBUSY && ++tries < CAMERA_PATIENCE);
+	gadget.fd = gadget_wait(isochronous ? camera_plug_usbip : gadget_plug);
 	if (gadget.fd < 0)
 		return gadget.fd;
 	gadget.isochronous = isochronous;
@@ -1130,11 +1066,11 @@ static inline int camera_open_node(const char *camera, unsigned int number,
 /* Opens the node of the camera with the capability, as soon as it is there. */
 static inline int camera_open(struct camera *camera, uint32_t capability)
 {
-	char name[CAMERA_NAME_SIZE];
+	char name[GADGET_NAME_SIZE];
 	int i, fd, tries;
 
 	camera_name(camera->pid, name);
-	for (tries = 0; tries < CAMERA_PATIENCE; tries++) {
+	for (tries = 0; tries < GADGET_PATIENCE; tries++) {
 		for (i = 0; i < 256; i++) {
 			fd = camera_open_node(name, i, capability);
 			if (fd >= 0)

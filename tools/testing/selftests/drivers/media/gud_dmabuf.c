@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The driver gud with an emulated USB display: dma-bufs of other drivers are
+ * imported, and the display has to get what is in them, until it is unplugged.
+ *
+ * Needs root, debugfs, /dev/raw-gadget and dummy_hcd. Exporters that are not
+ * there are skipped, and without vivid what needs a camera.
+ */
+
+#include "../../kselftest_harness.h"
+#include "dmabuf_exporters.h"
+#include "dmabuf_shadow.h"
+#include "gud_display.h"
+#include "vivid.h"
+
+#include <drm/drm_fourcc.h>
+
+#define BUFFERS		3
+#define FRAMES		12
+#define ROUNDS		20
+#define SECONDS		10
+
+/* The display as user space sees it, and the pictures that it can show */
+struct card {
+	int fd;
+	uint32_t crtc;
+	uint32_t connector;
+	struct drm_mode_modeinfo mode;
+	uint32_t handle[BUFFERS];
+	uint32_t fb[BUFFERS];
+};
+
+static int find_mode(struct card *card)
+{
+	struct drm_mode_card_res res = {
+		.crtc_id_ptr = (uintptr_t)&card->crtc, .count_crtcs = 1,
+		.connector_id_ptr = (uintptr_t)&card->connector,
+		.count_connectors = 1,
+	};
+	struct drm_mode_get_connector connector = { };
+	int ret;
+
+	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETRESOURCES, &res);
+	if (ret)
+		return ret;
+
+	/* without room for a mode, this asks the display */
+	connector.connector_id = card->connector;
+	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
+	if (ret)
+		return ret;
+	if (connector.count_modes != 1)
+		return -ENOENT;
+	connector.modes_ptr = (uintptr_t)&card->mode;
+	connector.count_props = 0;
+	connector.count_encoders = 0;
+
+	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
+}
+
+static void open_card(struct __test_metadata *_metadata,
+		      struct display *display, struct card *card)
+{
+	card->fd = display_open(display);
+	ASSERT_GE(card->fd, 0) {
+		TH_LOG("no card: %s", strerror(-card->fd));
+	}
+	ASSERT_EQ(0, find_mode(card));
+	ASSERT_EQ(DISPLAY_WIDTH, card->mode.hdisplay);
+	ASSERT_EQ(DISPLAY_HEIGHT, card->mode.vdisplay);
+}
+
+static int import(struct card *card, int i, int dmabuf)
+{
+	struct drm_prime_handle prime = { .fd = dmabuf };
+	struct drm_mode_fb_cmd2 cmd = {
+		.width = DISPLAY_WIDTH, .height = DISPLAY_HEIGHT,
+		.pixel_format = DRM_FORMAT_XRGB8888,
+		.pitches = { 4 * DISPLAY_WIDTH },
+	};
+	int ret;
+
+	ret = v4l2_ioctl(card->fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+	if (ret)
+		return ret;
+	card->handle[i] = prime.handle;
+	cmd.handles[0] = prime.handle;
+	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_ADDFB2, &cmd);
+	card->fb[i] = cmd.fb_id;
+
+	return ret;
+}
+
+static int show(struct card *card, int i)
+{
+	struct drm_mode_crtc set = {
+		.crtc_id = card->crtc, .fb_id = card->fb[i],
+		.mode = card->mode, .mode_valid = 1,
+		.set_connectors_ptr = (uintptr_t)&card->connector,
+		.count_connectors = 1,
+	};
+
+	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_SETCRTC, &set);
+}
+
+/* The picture that is shown has changed. */
+static int flush(struct card *card, int i)
+{
+	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = card->fb[i] };
+
+	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_DIRTYFB, &dirty);
+}
+
+static int forget(struct card *card, int i)
+{
+	struct drm_gem_close close = { .handle = card->handle[i] };
+	int ret;
+
+	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_RMFB, &card->fb[i]);
+
+	return ret ? ret : v4l2_ioctl(card->fd, DRM_IOCTL_GEM_CLOSE, &close);
+}
+
+static int attachments(int dmabuf)
+{
+	int cpu_only;
+
+	return dmabuf_attachments(dmabuf, &cpu_only);
+}
+
+/* What a program sees in a dma-buf that is mapped at @mem */
+static int read_picture(int dmabuf, const void *mem, uint32_t *picture)
+{
+	int ret;
+
+	ret = sync_begin(dmabuf, DMA_BUF_SYNC_READ);
+	if (ret)
+		return ret;
+	memcpy(picture, mem, DISPLAY_SIZE);
+
+	return sync_end(dmabuf, DMA_BUF_SYNC_READ);
+}
+
+static int write_picture(int dmabuf, void *mem, const uint32_t *picture)
+{
+	int ret;
+
+	ret = sync_begin(dmabuf, DMA_BUF_SYNC_WRITE);
+	if (ret)
+		return ret;
+	memcpy(mem, picture, DISPLAY_SIZE);
+
+	return sync_end(dmabuf, DMA_BUF_SYNC_WRITE);
+}
+
+static int vivid_alloc(size_t size)
+{
+	return vivid_alloc_export("vivid-001-vid-cap", size);
+}
+
+FIXTURE(exporter)
+{
+	struct display display;
+	struct card card;
+	int dmabuf;
+	void *mem;
+};
+
+FIXTURE_VARIANT(exporter)
+{
+	int (*alloc)(size_t size);
+};
+
+FIXTURE_VARIANT_ADD(exporter, system_heap) { system_heap_alloc };
+FIXTURE_VARIANT_ADD(exporter, cma_heap) { cma_heap_alloc };
+FIXTURE_VARIANT_ADD(exporter, shadow_heap) { shadow_heap_alloc };
+FIXTURE_VARIANT_ADD(exporter, udmabuf) { udmabuf_alloc };
+FIXTURE_VARIANT_ADD(exporter, udmabuf_hugetlb) { udmabuf_hugetlb_alloc };
+FIXTURE_VARIANT_ADD(exporter, vgem) { vgem_alloc };
+FIXTURE_VARIANT_ADD(exporter, virtio_gpu) { virtio_gpu_alloc };
+FIXTURE_VARIANT_ADD(exporter, vkms) { vkms_alloc };
+FIXTURE_VARIANT_ADD(exporter, bochs) { bochs_alloc };
+FIXTURE_VARIANT_ADD(exporter, qxl_dumb) { qxl_dumb_alloc };
+/* which is I/O memory */
+FIXTURE_VARIANT_ADD(exporter, qxl_vram) { qxl_vram_alloc };
+FIXTURE_VARIANT_ADD(exporter, vivid) { vivid_alloc };
+
+FIXTURE_SETUP(exporter)
+{
+	int ret;
+
+	if (access(DMABUF_INFO, R_OK))
+		SKIP(return, "no " DMABUF_INFO);
+	self->dmabuf = variant->alloc(DISPLAY_SIZE);
+	if (self->dmabuf == -ENODEV)
+		SKIP(return, "no such exporter");
+	ASSERT_GE(self->dmabuf, 0);
+	self->mem = mmap(NULL, DISPLAY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->dmabuf, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	ret = display_plug(&self->display);
+	if (ret == -ENODEV)
+		SKIP(return, "no " DISPLAY_NEEDS);
+	ASSERT_EQ(0, ret);
+	open_card(_metadata, &self->display, &self->card);
+}
+
+FIXTURE_TEARDOWN(exporter)
+{
+	close(self->card.fd);
+	display_unplug(&self->display);
+	EXPECT_EQ(0, attachments(self->dmabuf));
+	munmap(self->mem, DISPLAY_SIZE);
+	close(self->dmabuf);
+}
+
+/* The display gets each picture, no matter who writes it. */
+TEST_F_TIMEOUT(exporter, pictures, 60)
+{
+	bool shadow = shadow_count(self->dmabuf, "begins") >= 0;
+	static uint32_t picture[DISPLAY_PIXELS];
+	int i, ret;
+
+	ASSERT_EQ(0, import(&self->card, 0, self->dmabuf));
+	for (i = 0; i < 4; i++) {
+		fill_noise(picture, DISPLAY_SIZE, i);
+		/* unless told to, the CPU does not see what a device writes */
+		ret = shadow && i % 2 ?
+		      shadow_device_write(self->dmabuf, picture, DISPLAY_SIZE) :
+		      write_picture(self->dmabuf, self->mem, picture);
+		ASSERT_EQ(0, ret);
+		ret = i ? flush(&self->card, 0) : show(&self->card, 0);
+		if (ret == -EIO)
+			SKIP(return, "I/O memory is refused");
+		ASSERT_EQ(0, ret);
+		EXPECT_EQ(0, display_differs(&self->display, picture,
+					     SECONDS)) {
+			TH_LOG("pixels of picture %d that differ", i);
+		}
+	}
+	if (!shadow)
+		return;
+	EXPECT_EQ(shadow_count(self->dmabuf, "begins"),
+		  shadow_count(self->dmabuf, "ends"));
+	EXPECT_TRUE(shadow_no_writer(self->dmabuf));
+}
+
+/* Only the CPU reads the pictures, so no device is attached. */
+TEST_F(exporter, attached)
+{
+	int ret, cpu_only;
+
+	EXPECT_EQ(0, attachments(self->dmabuf));
+	ASSERT_EQ(0, import(&self->card, 0, self->dmabuf));
+	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf, &cpu_only));
+	EXPECT_EQ(1, cpu_only);
+	ret = show(&self->card, 0);
+	EXPECT_TRUE(!ret || ret == -EIO);
+	EXPECT_EQ(1, attachments(self->dmabuf));
+	ASSERT_EQ(0, forget(&self->card, 0));
+	EXPECT_EQ(0, attachments(self->dmabuf));
+}
+
+FIXTURE(camera)
+{
+	struct display display;
+	struct card card;
+	struct vivid_queue q;
+	int dmabuf[BUFFERS];
+	uint32_t picture[DISPLAY_PIXELS];
+};
+
+/* Whose buffers the camera fills */
+FIXTURE_VARIANT(camera)
+{
+	int (*alloc)(size_t size);
+};
+
+FIXTURE_VARIANT_ADD(camera, system_heap) { system_heap_alloc };
+FIXTURE_VARIANT_ADD(camera, shadow_heap) { shadow_heap_alloc };
+
+FIXTURE_SETUP(camera)
+{
+	struct vivid_queue *q = &self->q;
+	int i, ret;
+
+	self->card.fd = -1;
+	if (access(DMABUF_INFO, R_OK))
+		SKIP(return, "no " DMABUF_INFO);
+	for (i = 0; i < BUFFERS; i++) {
+		self->dmabuf[i] = variant->alloc(DISPLAY_SIZE);
+		if (self->dmabuf[i] == -ENODEV)
+			SKIP(return, "no such exporter");
+		ASSERT_GE(self->dmabuf[i], 0);
+	}
+	q->type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	q->fd = vivid_open("vivid-000-vid-cap");
+	if (q->fd == -ENODEV)
+		SKIP(return, "no instance 0 of vivid");
+	ASSERT_GE(q->fd, 0);
+	ASSERT_EQ(0, vivid_set_input(q->fd, "Webcam"));
+	ASSERT_EQ(0, vivid_set_format(q->fd, q->type, DISPLAY_WIDTH,
+				      DISPLAY_HEIGHT));
+	ASSERT_EQ(0, vivid_set_rate(q->fd, 60));
+	ret = display_plug(&self->display);
+	if (ret == -ENODEV)
+		SKIP(return, "no " DISPLAY_NEEDS);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vivid_alloc_dmabuf(q, BUFFERS, self->dmabuf,
+					DISPLAY_SIZE));
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(0, vivid_poison(q, i));
+		ASSERT_EQ(0, vivid_qbuf(q, i));
+	}
+	ASSERT_EQ(0, vivid_streamon(q));
+}
+
+FIXTURE_TEARDOWN(camera)
+{
+	int i;
+
+	close(self->card.fd);
+	display_unplug(&self->display);
+	close(self->q.fd);
+	for (i = 0; i < BUFFERS; i++) {
+		EXPECT_EQ(0, attachments(self->dmabuf[i]));
+		if (shadow_count(self->dmabuf[i], "begins") >= 0)
+			EXPECT_TRUE(shadow_no_writer(self->dmabuf[i]));
+		munmap(self->q.mem[i], DISPLAY_SIZE);
+		close(self->dmabuf[i]);
+	}
+}
+
+static void import_all(struct __test_metadata *_metadata, struct card *card,
+		       const int *dmabuf)
+{
+	int i;
+
+	for (i = 0; i < BUFFERS; i++)
+		ASSERT_EQ(0, import(card, i, dmabuf[i]));
+}
+
+/*
+ * Shows the next frame of the camera, which gets back the buffer of @shown, if
+ * there is one. Sets that to the new one, and returns what the display says.
+ */
+static int show_next(struct __test_metadata *_metadata, struct card *card,
+		     struct vivid_queue *q, int *shown)
+{
+	int i, ret;
+
+	i = vivid_dqbuf(q);
+	ASSERT_GE(i, 0);
+	ret = show(card, i);
+	if (*shown >= 0) {
+		ASSERT_EQ(0, vivid_poison(q, *shown));
+		ASSERT_EQ(0, vivid_qbuf(q, *shown));
+	}
+	*shown = i;
+
+	return ret;
+}
+
+/* The display gets what the camera has captured. */
+TEST_F_TIMEOUT(camera, frames, 60)
+{
+	struct vivid_queue *q = &self->q;
+	uint32_t *picture = self->picture;
+	int n, shown = -1;
+
+	open_card(_metadata, &self->display, &self->card);
+	import_all(_metadata, &self->card, self->dmabuf);
+	for (n = 0; n < FRAMES; n++) {
+		ASSERT_EQ(0, show_next(_metadata, &self->card, q, &shown));
+		ASSERT_EQ(0, read_picture(self->dmabuf[shown], q->mem[shown],
+					  picture));
+		ASSERT_FALSE(is_filled((uint8_t *)picture, POISON,
+				       DISPLAY_SIZE));
+		EXPECT_EQ(0, display_differs(&self->display, picture,
+					     SECONDS)) {
+			TH_LOG("pixels of frame %d that differ", n);
+		}
+	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+static void *unplug(void *display)
+{
+	display_unplug(display);
+
+	return NULL;
+}
+
+static void expect_gone(struct __test_metadata *_metadata, struct card *card,
+			int dmabuf)
+{
+	struct drm_mode_card_res res = { };
+
+	EXPECT_EQ(-ENODEV, v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETRESOURCES,
+				      &res));
+	EXPECT_EQ(-ENODEV, flush(card, 0));
+	EXPECT_EQ(-ENODEV, import(card, 0, dmabuf));
+	EXPECT_EQ(-ENODEV, forget(card, 0));
+}
+
+/* The display goes while it is busy. The camera and its frames stay. */
+TEST_F_TIMEOUT(camera, unplug, 120)
+{
+	struct vivid_queue *q = &self->q;
+	static uint32_t after[DISPLAY_PIXELS];
+	uint32_t *picture = self->picture;
+	int i, n, round, shown = -1;
+	pthread_t thread;
+
+	for (round = 0; round < ROUNDS; round++) {
+		if (round)
+			ASSERT_EQ(0, display_plug(&self->display));
+		open_card(_metadata, &self->display, &self->card);
+		import_all(_metadata, &self->card, self->dmabuf);
+		ASSERT_EQ(0, show_next(_metadata, &self->card, q, &shown));
+
+		/* at once, or when it has shown a few frames */
+		for (n = 0; n < round % 4; n++)
+			ASSERT_EQ(0, show_next(_metadata, &self->card, q,
+					       &shown));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, unplug,
+					    &self->display));
+		while (show_next(_metadata, &self->card, q, &shown) != -ENODEV)
+			;
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		expect_gone(_metadata, &self->card, self->dmabuf[0]);
+
+		ASSERT_EQ(0, read_picture(self->dmabuf[shown], q->mem[shown],
+					  picture));
+		EXPECT_FALSE(is_filled((uint8_t *)picture, POISON,
+				       DISPLAY_SIZE));
+		for (n = 0; n < 2 * BUFFERS; n++) {
+			i = vivid_dqbuf(q);
+			ASSERT_GE(i, 0);
+			ASSERT_EQ(0, vivid_qbuf(q, i));
+		}
+		ASSERT_EQ(0, close(self->card.fd));
+		self->card.fd = -1;
+		ASSERT_EQ(0, read_picture(self->dmabuf[shown], q->mem[shown],
+					  after));
+		EXPECT_EQ(0, memcmp(picture, after, DISPLAY_SIZE));
+		/* the one of the camera */
+		for (i = 0; i < BUFFERS; i++)
+			EXPECT_EQ(1, attachments(self->dmabuf[i]));
+	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+TEST_HARNESS_MAIN
