@@ -16,7 +16,7 @@
 #include <drm/drm_fourcc.h>
 
 #define BUFFERS		3
-#define FRAMES		12
+#define FRAMES		60
 #define ROUNDS		20
 #define SECONDS		10
 
@@ -366,7 +366,7 @@ TEST_F_TIMEOUT(camera, frames, 60)
 {
 	struct vivid_queue *q = &self->q;
 	uint32_t *picture = self->picture;
-	int n, shown = -1;
+	int i, n, cpu_only, attached = 0, shown = -1;
 
 	open_card(_metadata, &self->display, &self->card);
 	import_all(_metadata, &self->card, self->dmabuf);
@@ -381,6 +381,12 @@ TEST_F_TIMEOUT(camera, frames, 60)
 			TH_LOG("pixels of frame %d that differ", n);
 		}
 	}
+	for (i = 0; i < BUFFERS; i++) {
+		ASSERT_EQ(2, dmabuf_attachments(self->dmabuf[i], &cpu_only));
+		EXPECT_EQ(2, cpu_only);
+		attached += cpu_only;
+	}
+	TH_LOG("display %d frames, %d attachments", n, attached);
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 
