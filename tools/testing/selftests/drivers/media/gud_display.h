@@ -19,12 +19,14 @@
 
 /* the protocol, which is the same for all kernels */
 #ifndef __packed
-#define __packed	__attribute__((__packed__))
+#define __packed
 #endif
 #ifndef BIT
 #define BIT(n)		(1U << (n))
 #endif
+#pragma pack(push, 1)
 #include "../../../../../include/drm/gud.h"
+#pragma pack(pop)
 
 /* what display_plug() looks for */
 #define DISPLAY_NEEDS		"gud, dummy_hcd and raw-gadget"
