@@ -21,7 +21,7 @@
 #define GADGET_TRANSFER		65536
 
 /* in milliseconds, and far more than it takes */
-#define GADGET_PATIENCE		10000
+#define GADGET_PATIENCE		60000
 
 struct gadget_io {
 	struct usb_raw_ep_io io;
