@@ -304,23 +304,13 @@ static inline void display_unplug(struct display *d)
 /* Opens the card if it is the display. */
 static inline int display_open_card(struct display *d, unsigned int number)
 {
-	char path[64], name[GADGET_NAME_SIZE + 1] = "";
-	bool same = false;
-	FILE *file;
+	char path[64];
 	int fd;
 
 	/* the parent of the card is an interface, and that of it the device */
 	snprintf(path, sizeof(path), "/sys/class/drm/card%u/device/../product",
 		 number);
-	file = fopen(path, "r");
-	if (!file)
-		return -ENODEV;
-	if (fgets(name, sizeof(name), file)) {
-		name[strcspn(name, "\n")] = '\0';
-		same = !strcmp(name, d->name);
-	}
-	fclose(file);
-	if (!same)
+	if (!gadget_has_name(path, d->name))
 		return -ENODEV;
 
 	snprintf(path, sizeof(path), "/dev/dri/card%u", number);

@@ -11,6 +11,7 @@
 #include <linux/usb/raw_gadget.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -61,6 +62,25 @@ static inline int gadget_wait(int (*plug)(void))
 		usleep(1000);
 
 	return ret;
+}
+
+/* Has this file in sysfs the name of a device in it? */
+static inline bool gadget_has_name(const char *path, const char *name)
+{
+	bool same = false;
+	char line[64];
+	FILE *file;
+
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		same = !strcmp(line, name);
+	}
+	fclose(file);
+
+	return same;
 }
 
 /* Waits for a control request, or a signal: then there is none. */

@@ -1033,22 +1033,12 @@ static inline int camera_open_node(const char *camera, unsigned int number,
 				   uint32_t capability)
 {
 	struct v4l2_capability cap;
-	char path[64], name[64];
-	bool same = false;
-	FILE *file;
+	char path[64];
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/class/video4linux/video%u/name",
 		 number);
-	file = fopen(path, "r");
-	if (!file)
-		return -ENODEV;
-	if (fgets(name, sizeof(name), file)) {
-		name[strcspn(name, "\n")] = '\0';
-		same = !strcmp(name, camera);
-	}
-	fclose(file);
-	if (!same)
+	if (!gadget_has_name(path, camera))
 		return -ENODEV;
 
 	snprintf(path, sizeof(path), "/dev/video%u", number);
