@@ -11,10 +11,10 @@
  */
 
 #include "dmabuf_exporters.h"
+#include "drm_screen.h"
 #include "uvc_camera.h"
 #include "vivid.h"
 
-#include <drm/drm_fourcc.h>
 #include <stdlib.h>
 
 /* the first size of the USB camera */
@@ -34,71 +34,8 @@
 
 static struct camera camera;
 static bool usb;
-static int drm;
-static uint32_t crtc, connector, fb[BUFFERS];
-static struct drm_mode_modeinfo mode;
-
-/* Finds the first screen that is on, and its mode of our size. */
-static int find_screen(void)
-{
-	struct drm_mode_modeinfo modes[64];
-	uint32_t crtcs[8], connectors[8], encoders[8], props[64];
-	uint64_t values[64];
-	struct drm_mode_card_res res = {
-		.crtc_id_ptr = (uintptr_t)crtcs, .count_crtcs = 8,
-		.connector_id_ptr = (uintptr_t)connectors, .count_connectors = 8,
-	};
-	struct drm_mode_get_connector conn = { };
-	unsigned int i;
-	int ret;
-
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_GETRESOURCES, &res);
-	if (ret)
-		return ret;
-	if (!res.count_crtcs || !res.count_connectors)
-		return -ENOENT;
-	crtc = crtcs[0];
-	connector = connectors[0];
-
-	/* the first call probes and counts, the second one fetches */
-	conn.connector_id = connector;
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_GETCONNECTOR, &conn);
-	if (ret)
-		return ret;
-	if (conn.count_modes > 64 || conn.count_props > 64 ||
-	    conn.count_encoders > 8)
-		return -E2BIG;
-	conn.modes_ptr = (uintptr_t)modes;
-	conn.props_ptr = (uintptr_t)props;
-	conn.prop_values_ptr = (uintptr_t)values;
-	conn.encoders_ptr = (uintptr_t)encoders;
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_GETCONNECTOR, &conn);
-	if (ret)
-		return ret;
-
-	for (i = 0; i < conn.count_modes; i++)
-		if (modes[i].hdisplay == WIDTH && modes[i].vdisplay == HEIGHT) {
-			mode = modes[i];
-			return 0;
-		}
-
-	return -ENOENT;
-}
-
-static int add_frame_buffer(int i, uint32_t handle)
-{
-	struct drm_mode_fb_cmd2 cmd = {
-		.width = WIDTH, .height = HEIGHT,
-		.pixel_format = DRM_FORMAT_XRGB8888,
-		.handles = { handle }, .pitches = { 4 * WIDTH },
-	};
-	int ret;
-
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_ADDFB2, &cmd);
-	fb[i] = cmd.fb_id;
-
-	return ret;
-}
+static struct screen screen;
+static uint32_t fb[BUFFERS];
 
 /* The camera imports what the display exports. */
 static int import_buffer(struct vivid_queue *q, int i)
@@ -108,30 +45,29 @@ static int import_buffer(struct vivid_queue *q, int i)
 	};
 	int ret;
 
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_CREATE_DUMB, &dumb);
+	ret = v4l2_ioctl(screen.drm, DRM_IOCTL_MODE_CREATE_DUMB, &dumb);
 	if (ret)
 		return ret;
 	if (dumb.pitch != 4 * WIDTH)
 		return -EINVAL;
-	q->dmabuf[i] = drm_export(drm, dumb.handle);
+	q->dmabuf[i] = drm_export(screen.drm, dumb.handle);
 
 	return q->dmabuf[i] < 0 ? q->dmabuf[i] :
-	       add_frame_buffer(i, dumb.handle);
+	       screen_add(&screen, dumb.handle, &fb[i]);
 }
 
 /* The display imports what the camera exports. */
 static int export_buffer(struct vivid_queue *q, int i)
 {
-	struct drm_prime_handle prime = { };
+	uint32_t handle;
 	int ret;
 
 	q->dmabuf[i] = vivid_export(q, i);
 	if (q->dmabuf[i] < 0)
 		return q->dmabuf[i];
-	prime.fd = q->dmabuf[i];
-	ret = v4l2_ioctl(drm, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+	ret = screen_import(&screen, q->dmabuf[i], &handle);
 
-	return ret ? ret : add_frame_buffer(i, prime.handle);
+	return ret ? ret : screen_add(&screen, handle, &fb[i]);
 }
 
 static int open_camera(struct vivid_queue *q)
@@ -165,40 +101,21 @@ static int queue(struct vivid_queue *q, int i)
 	return ret || !usb ? ret : camera_ask(&camera, CAMERA_FRAME, 1);
 }
 
-static int set_screen(int i)
-{
-	struct drm_mode_crtc set = {
-		.crtc_id = crtc, .fb_id = fb[i], .mode = mode, .mode_valid = 1,
-		.set_connectors_ptr = (uintptr_t)&connector,
-		.count_connectors = 1,
-	};
-
-	return v4l2_ioctl(drm, DRM_IOCTL_MODE_SETCRTC, &set);
-}
-
 /* Shows buffer @i and waits until the one before is off the screen. */
 static int flip(int i)
 {
 	struct drm_mode_crtc_page_flip flip = {
-		.crtc_id = crtc, .fb_id = fb[i],
+		.crtc_id = screen.crtc, .fb_id = fb[i],
 		.flags = DRM_MODE_PAGE_FLIP_EVENT,
 	};
 	char event[256];
 	int ret;
 
-	ret = v4l2_ioctl(drm, DRM_IOCTL_MODE_PAGE_FLIP, &flip);
+	ret = v4l2_ioctl(screen.drm, DRM_IOCTL_MODE_PAGE_FLIP, &flip);
 	if (ret)
 		return ret;
 
-	return read(drm, event, sizeof(event)) > 0 ? 0 : -errno;
-}
-
-/* Tells the display that the content of the buffer is new. */
-static int flush(int i)
-{
-	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = fb[i] };
-
-	return v4l2_ioctl(drm, DRM_IOCTL_MODE_DIRTYFB, &dirty);
+	return read(screen.drm, event, sizeof(event)) > 0 ? 0 : -errno;
 }
 
 static int save(const char *path, const uint8_t *pixel)
@@ -231,9 +148,9 @@ int main(int argc, char **argv)
 	exports = !strcmp(argv[3], "exports");
 	wanted = atoi(argv[4]);
 
-	drm = drm_open(argv[2]);
-	CHECK(drm);
-	CHECK(find_screen());
+	screen.drm = drm_open(argv[2]);
+	CHECK(screen.drm);
+	CHECK(screen_find(&screen, WIDTH, HEIGHT));
 	CHECK(open_camera(&q));
 	if (exports)
 		CHECK(vivid_alloc_mmap(&q, BUFFERS));
@@ -250,10 +167,10 @@ int main(int argc, char **argv)
 		i = vivid_dqbuf(&q);
 		CHECK(i);
 		if (shown < 0)
-			CHECK(set_screen(i));
+			CHECK(screen_show(&screen, fb[i]));
 		else
 			CHECK(flip(i));
-		CHECK(flush(i));
+		CHECK(screen_flush(&screen, fb[i]));
 		/* what is on the screen is not given back to the camera */
 		if (shown >= 0)
 			CHECK(queue(&q, shown));

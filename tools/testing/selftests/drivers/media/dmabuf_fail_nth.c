@@ -160,7 +160,7 @@ static int fill(struct vivid_queue *q)
 	return buf.flags & V4L2_BUF_FLAG_ERROR ? 0 : ret;
 }
 
-/* With memory again, the buffers are as they were before STREAMON failed. */
+/* A failed STREAMON leaves the buffers queued: try again with memory. */
 static int stream_again(struct life *life, struct vivid_queue *q)
 {
 	struct v4l2_buffer buf;
@@ -560,7 +560,7 @@ static bool may_be(struct life *life)
 {
 	int error = life->error;
 
-	/* what uvcvideo says of a control request that fails */
+	/* uvcvideo returns EIO for a failed control request */
 	if (life->camera.pid && error == -EIO)
 		return true;
 

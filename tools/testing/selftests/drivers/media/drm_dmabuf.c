@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Import of dma-bufs into DRM drivers that access frame buffers with the CPU
- * and never with a device: vkms composes them to a picture, of which it has the
- * CRC and which it writes to another one, bochs and cirrus copy them to video
- * memory.
+ * and never with a device: vkms composes a picture from them, computes its CRC
+ * and can write it back; bochs, cirrus and simpledrm copy them to video memory.
  *
- * What comes out is compared with what it should be, pixel by pixel. Buffers of
- * the shadow heap are filled as a device does: drivers that do not inform the
- * exporter of their accesses show old pixels then, or write where no device
- * sees it.
+ * The result is compared pixel by pixel. Buffers of the shadow heap are filled
+ * as a device does: a driver that does not begin its access shows old pixels,
+ * and one that does not end it writes where no device looks.
  *
  * Needs root and debugfs. Exporters and displays that are not there are
- * skipped; QEMU has -device bochs-display and -device cirrus-vga.
+ * skipped; QEMU has -device bochs-display and -device cirrus-vga, and simpledrm
+ * gets -device ati-vga with vga=0x342 on the command line.
  */
 
 #include <poll.h>
 #include <sys/sysmacros.h>
 
-#include <drm/drm_fourcc.h>
 #include <linux/sync_file.h>
 
 #include "../../kselftest_harness.h"
 #include "dmabuf_shadow.h"
+#include "drm_screen.h"
 #include "vivid.h"
 
 /* the size of a picture; all these drivers have a mode for it */
@@ -34,14 +33,6 @@
 #define MAX_OLD		60
 
 #define CRC_DIR		"/sys/kernel/debug/dri/%u/crtc-0/crc"
-
-struct screen {
-	int drm;
-	struct stat node;
-	uint32_t crtc;
-	uint32_t connector;
-	struct drm_mode_modeinfo mode;
-};
 
 struct buffer {
 	int dmabuf;
@@ -62,90 +53,20 @@ static int open_drm(const char *driver)
 /* Opens the first screen of @driver. Returns -ENODEV if there is none. */
 static int open_screen(struct screen *s, const char *driver)
 {
-	struct drm_mode_modeinfo modes[64];
-	struct drm_mode_card_res res = {
-		.crtc_id_ptr = (uintptr_t)&s->crtc, .count_crtcs = 1,
-		.connector_id_ptr = (uintptr_t)&s->connector,
-		.count_connectors = 1,
-	};
-	struct drm_mode_get_connector connector = { };
-	unsigned int i;
-	int ret;
-
 	s->drm = open_drm(driver);
-	if (s->drm < 0)
-		return s->drm;
-	if (fstat(s->drm, &s->node))
-		return -errno;
 
-	ret = v4l2_ioctl(s->drm, DRM_IOCTL_MODE_GETRESOURCES, &res);
-	if (ret)
-		return ret;
-
-	/* the first call probes and counts, the second one fetches */
-	connector.connector_id = s->connector;
-	ret = v4l2_ioctl(s->drm, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
-	if (ret)
-		return ret;
-	connector.modes_ptr = (uintptr_t)modes;
-	connector.count_props = 0;
-	connector.count_encoders = 0;
-	if (connector.count_modes > 64)
-		return -E2BIG;
-	ret = v4l2_ioctl(s->drm, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
-	if (ret)
-		return ret;
-
-	for (i = 0; i < connector.count_modes; i++)
-		if (modes[i].hdisplay == WIDTH && modes[i].vdisplay == HEIGHT) {
-			s->mode = modes[i];
-			return 0;
-		}
-
-	return -ENOENT;
-}
-
-/* Puts a frame buffer on the screen, or turns it off for 0. */
-static int show(struct screen *s, uint32_t fb)
-{
-	struct drm_mode_crtc crtc = {
-		.crtc_id = s->crtc,
-		.fb_id = fb,
-		.set_connectors_ptr = (uintptr_t)&s->connector,
-		.count_connectors = !!fb,
-		.mode = s->mode,
-		.mode_valid = !!fb,
-	};
-
-	return v4l2_ioctl(s->drm, DRM_IOCTL_MODE_SETCRTC, &crtc);
-}
-
-static int drm_import(int drm, int dmabuf, uint32_t *handle)
-{
-	struct drm_prime_handle prime = { .fd = dmabuf };
-	int ret;
-
-	ret = v4l2_ioctl(drm, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
-	*handle = prime.handle;
-
-	return ret;
+	return s->drm < 0 ? s->drm : screen_find(s, WIDTH, HEIGHT);
 }
 
 /* Makes a frame buffer of the dma-buf. */
 static int import(struct screen *s, struct buffer *buf)
 {
-	struct drm_mode_fb_cmd2 cmd = {
-		.width = WIDTH, .height = HEIGHT, .pitches = { 4 * WIDTH },
-		.pixel_format = DRM_FORMAT_XRGB8888,
-	};
+	uint32_t handle;
 	int ret;
 
-	ret = drm_import(s->drm, buf->dmabuf, &cmd.handles[0]);
-	if (!ret)
-		ret = v4l2_ioctl(s->drm, DRM_IOCTL_MODE_ADDFB2, &cmd);
-	buf->fb = cmd.fb_id;
+	ret = screen_import(s, buf->dmabuf, &handle);
 
-	return ret;
+	return ret ? ret : screen_add(s, handle, &buf->fb);
 }
 
 static int map_buffer(struct buffer *buf, int dmabuf)
@@ -159,7 +80,7 @@ static int map_buffer(struct buffer *buf, int dmabuf)
 	return buf->mem == MAP_FAILED ? -errno : 0;
 }
 
-/* Noise, another one for each @number. The X of XRGB is what vkms writes. */
+/* Noise that depends on @number. The X of XRGB is what vkms writes. */
 static const uint32_t *picture(uint32_t number)
 {
 	static uint32_t pixels[PIXELS];
@@ -172,7 +93,7 @@ static const uint32_t *picture(uint32_t number)
 	return pixels;
 }
 
-/* Fills the buffer, and in such a way that the CPU does not see it if it can */
+/* Fills the buffer, if possible so that the CPU sees it only after a sync */
 static int draw(struct buffer *buf, uint32_t number)
 {
 	const uint32_t *pixels = picture(number);
@@ -265,6 +186,15 @@ FIXTURE_TEARDOWN(import)
 	close(self->buf.dmabuf);
 }
 
+static dev_t device(struct screen *s)
+{
+	struct stat node = { };
+
+	fstat(s->drm, &node);
+
+	return node.st_rdev;
+}
+
 /* Waits for vkms to compose a frame and reads its CRC. */
 static bool read_crc(struct screen *s, uint32_t *crc)
 {
@@ -272,13 +202,12 @@ static bool read_crc(struct screen *s, uint32_t *crc)
 	ssize_t length;
 	int fd;
 
-	snprintf(path, sizeof(path), CRC_DIR "/control",
-		 minor(s->node.st_rdev));
+	snprintf(path, sizeof(path), CRC_DIR "/control", minor(device(s)));
 	if (!write_file(path, "auto"))
 		return false;
 
 	/* vkms composes as long as this file is open */
-	snprintf(path, sizeof(path), CRC_DIR "/data", minor(s->node.st_rdev));
+	snprintf(path, sizeof(path), CRC_DIR "/data", minor(device(s)));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -298,7 +227,7 @@ static uint32_t show_crc(struct __test_metadata *_metadata, struct screen *s,
 	uint32_t crc;
 
 	ASSERT_EQ(0, draw(buf, number));
-	ASSERT_EQ(0, show(s, buf->fb));
+	ASSERT_EQ(0, screen_show(s, buf->fb));
 	ASSERT_TRUE(read_crc(s, &crc));
 
 	return crc;
@@ -323,7 +252,7 @@ TEST_F_TIMEOUT(import, vkms_crc, 60)
 	ASSERT_NE(right[0], right[1]);
 
 	ASSERT_EQ(0, import(&s, &self->buf));
-	if (variant->io_memory && show(&s, self->buf.fb) == -EIO)
+	if (variant->io_memory && screen_show(&s, self->buf.fb) == -EIO)
 		SKIP(return, "I/O memory is refused");
 	for (i = 0; i < 2; i++) {
 		crc = show_crc(_metadata, &s, &self->buf, i);
@@ -336,7 +265,7 @@ TEST_F_TIMEOUT(import, vkms_crc, 60)
 		ASSERT_TRUE(read_crc(&s, &crc));
 	EXPECT_EQ(right[0], crc);
 
-	ASSERT_EQ(0, show(&s, 0));
+	ASSERT_EQ(0, screen_show(&s, 0));
 	expect_ended(_metadata, &self->buf);
 	close(s.drm);
 	close(own.dmabuf);
@@ -460,14 +389,14 @@ TEST_F_TIMEOUT(import, vkms_writeback, 60)
 	if (ret == -ENODEV)
 		SKIP(return, "no vkms");
 	ASSERT_EQ(0, ret);
-	/* only to this one, as vkms cannot clone in Linux 6.12 */
+	/* no second connector: vkms of Linux 6.12 cannot clone */
 	s.connector = find_writeback(&s);
 	if (!s.connector)
 		SKIP(return, "vkms does not write back");
 	ASSERT_EQ(0, map_buffer(&own, vkms_alloc(SIZE)));
 	ASSERT_EQ(0, import(&s, &own));
 	ASSERT_EQ(0, draw(&own, 0));
-	ASSERT_EQ(0, show(&s, own.fb));
+	ASSERT_EQ(0, screen_show(&s, own.fb));
 
 	ASSERT_EQ(0, import(&s, &self->buf));
 	ASSERT_EQ(0, draw(&self->buf, 1));
@@ -477,13 +406,16 @@ TEST_F_TIMEOUT(import, vkms_writeback, 60)
 	EXPECT_EQ(1, ret);
 	EXPECT_TRUE(has(&self->buf, 0));
 
-	ASSERT_EQ(0, show(&s, 0));
+	ASSERT_EQ(0, screen_show(&s, 0));
 	expect_ended(_metadata, &self->buf);
 	close(s.drm);
 	close(own.dmabuf);
 }
 
-/* Maps the video memory, which starts with the picture on the screen. */
+/*
+ * Maps the video memory, which starts with the picture on the screen. The parent
+ * of the device that simpledrm has is the PCI device.
+ */
 static const uint32_t *map_vram(struct screen *s)
 {
 	const uint32_t *vram;
@@ -491,8 +423,14 @@ static const uint32_t *map_vram(struct screen *s)
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device/resource0",
-		 major(s->node.st_rdev), minor(s->node.st_rdev));
+		 major(device(s)), minor(device(s)));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		snprintf(path, sizeof(path),
+			 "/sys/dev/char/%u:%u/device/../resource0",
+			 major(device(s)), minor(device(s)));
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return MAP_FAILED;
 	vram = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
@@ -518,7 +456,6 @@ static void copies_to_vram(struct __test_metadata *_metadata,
 			   struct buffer *buf, bool io_memory,
 			   const char *driver, int may_fail)
 {
-	struct drm_mode_fb_dirty_cmd dirty = { };
 	const uint32_t *vram;
 	struct screen s;
 	int ret;
@@ -537,7 +474,7 @@ static void copies_to_vram(struct __test_metadata *_metadata,
 		SKIP(return, "%s does not import", driver);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, draw(buf, 0));
-	ret = show(&s, buf->fb);
+	ret = screen_show(&s, buf->fb);
 	if (io_memory && ret == -EIO)
 		SKIP(return, "I/O memory is refused");
 	ASSERT_EQ(0, ret);
@@ -546,11 +483,10 @@ static void copies_to_vram(struct __test_metadata *_metadata,
 	/* It is a copy, so what is drawn shows when the driver is told. */
 	ASSERT_EQ(0, draw(buf, 1));
 	EXPECT_FALSE(is_shown(vram, 1));
-	dirty.fb_id = buf->fb;
-	ASSERT_EQ(0, v4l2_ioctl(s.drm, DRM_IOCTL_MODE_DIRTYFB, &dirty));
+	ASSERT_EQ(0, screen_flush(&s, buf->fb));
 	EXPECT_TRUE(is_shown(vram, 1));
 
-	ASSERT_EQ(0, show(&s, 0));
+	ASSERT_EQ(0, screen_show(&s, 0));
 	expect_ended(_metadata, buf);
 	munmap((void *)vram, SIZE);
 	close(s.drm);
@@ -558,7 +494,7 @@ static void copies_to_vram(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(import, bochs, 60)
 {
-	/* in Linux 6.12 */
+	/* bochs of Linux 6.12 does not import */
 	copies_to_vram(_metadata, &self->buf, variant->io_memory, "bochs-drm",
 		       -EINVAL);
 }
@@ -569,9 +505,15 @@ TEST_F_TIMEOUT(import, cirrus, 60)
 		       0);
 }
 
+TEST_F_TIMEOUT(import, simpledrm, 60)
+{
+	copies_to_vram(_metadata, &self->buf, variant->io_memory, "simpledrm",
+		       0);
+}
+
 FIXTURE(attach)
 {
-	int drm;
+	struct screen s;
 	int dmabuf;
 };
 
@@ -587,6 +529,7 @@ FIXTURE_VARIANT(attach)
 FIXTURE_VARIANT_ADD(attach, vkms) { "vkms", 1 };
 FIXTURE_VARIANT_ADD(attach, bochs) { "bochs-drm", 1, -EINVAL };
 FIXTURE_VARIANT_ADD(attach, cirrus) { "cirrus-qemu", 1 };
+FIXTURE_VARIANT_ADD(attach, simpledrm) { "simpledrm", 1 };
 FIXTURE_VARIANT_ADD(attach, vgem) { "vgem", 0 };
 FIXTURE_VARIANT_ADD(attach, virtio_gpu) { "virtio_gpu", 0, -ENODEV };
 
@@ -596,16 +539,16 @@ FIXTURE_SETUP(attach)
 		SKIP(return, "no " DMABUF_INFO);
 	/* a page, which fits into any bounce buffer */
 	self->dmabuf = system_heap_alloc(4096);
-	self->drm = open_drm(variant->driver);
-	if (self->dmabuf == -ENODEV || self->drm == -ENODEV)
+	self->s.drm = open_drm(variant->driver);
+	if (self->dmabuf == -ENODEV || self->s.drm == -ENODEV)
 		SKIP(return, "no system heap or no %s", variant->driver);
 	ASSERT_GE(self->dmabuf, 0);
-	ASSERT_GE(self->drm, 0);
+	ASSERT_GE(self->s.drm, 0);
 }
 
 FIXTURE_TEARDOWN(attach)
 {
-	close(self->drm);
+	close(self->s.drm);
 	close(self->dmabuf);
 }
 
@@ -616,7 +559,7 @@ TEST_F(attach, import)
 	int ret, cpu_only, export;
 	uint32_t handle, again;
 
-	ret = drm_import(self->drm, self->dmabuf, &handle);
+	ret = screen_import(&self->s, self->dmabuf, &handle);
 	if (ret && ret == variant->may_fail) {
 		ASSERT_EQ(0, dmabuf_attachments(self->dmabuf, &cpu_only));
 		SKIP(return, "%s does not import", variant->driver);
@@ -625,11 +568,11 @@ TEST_F(attach, import)
 	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf, &cpu_only));
 	EXPECT_EQ(variant->cpu_only, cpu_only);
 
-	/* it is known now, in both directions */
-	ASSERT_EQ(0, drm_import(self->drm, self->dmabuf, &again));
+	/* PRIME caches it in both directions */
+	ASSERT_EQ(0, screen_import(&self->s, self->dmabuf, &again));
 	EXPECT_EQ(handle, again);
 	EXPECT_EQ(1, dmabuf_attachments(self->dmabuf, &cpu_only));
-	export = drm_export(self->drm, handle);
+	export = drm_export(self->s.drm, handle);
 	ASSERT_GE(export, 0);
 	ASSERT_EQ(0, fstat(self->dmabuf, &before));
 	ASSERT_EQ(0, fstat(export, &after));
@@ -637,7 +580,7 @@ TEST_F(attach, import)
 	close(export);
 
 	gem_close.handle = handle;
-	ASSERT_EQ(0, v4l2_ioctl(self->drm, DRM_IOCTL_GEM_CLOSE, &gem_close));
+	ASSERT_EQ(0, v4l2_ioctl(self->s.drm, DRM_IOCTL_GEM_CLOSE, &gem_close));
 	EXPECT_EQ(0, dmabuf_attachments(self->dmabuf, &cpu_only));
 }
 

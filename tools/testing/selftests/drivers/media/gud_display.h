@@ -307,7 +307,7 @@ static inline int display_open_card(struct display *d, unsigned int number)
 	char path[64];
 	int fd;
 
-	/* the parent of the card is an interface, and that of it the device */
+	/* the card's parent is the interface, whose parent is the USB device */
 	snprintf(path, sizeof(path), "/sys/class/drm/card%u/device/../product",
 		 number);
 	if (!gadget_has_name(path, d->name))

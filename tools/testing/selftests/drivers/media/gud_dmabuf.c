@@ -3,112 +3,58 @@
  * The driver gud with an emulated USB display: dma-bufs of other drivers are
  * imported, and the display has to get what is in them, until it is unplugged.
  *
- * Needs root, debugfs, /dev/raw-gadget and dummy_hcd. Exporters that are not
- * there are skipped, and without vivid what needs a camera.
+ * Needs root, debugfs, /dev/raw-gadget and dummy_hcd. Missing exporters are
+ * skipped, and without vivid so are the tests that need a camera.
  */
 
 #include "../../kselftest_harness.h"
 #include "dmabuf_exporters.h"
 #include "dmabuf_shadow.h"
+#include "drm_screen.h"
 #include "gud_display.h"
 #include "vivid.h"
-
-#include <drm/drm_fourcc.h>
 
 #define BUFFERS		3
 #define FRAMES		60
 #define ROUNDS		20
 #define SECONDS		10
 
+#define SWAP_OUT	"/sys/kernel/debug/ttm/tt_shrink"
+
 /* The display as user space sees it, and the pictures that it can show */
 struct card {
-	int fd;
-	uint32_t crtc;
-	uint32_t connector;
-	struct drm_mode_modeinfo mode;
+	struct screen s;
 	uint32_t handle[BUFFERS];
 	uint32_t fb[BUFFERS];
 };
 
-static int find_mode(struct card *card)
-{
-	struct drm_mode_card_res res = {
-		.crtc_id_ptr = (uintptr_t)&card->crtc, .count_crtcs = 1,
-		.connector_id_ptr = (uintptr_t)&card->connector,
-		.count_connectors = 1,
-	};
-	struct drm_mode_get_connector connector = { };
-	int ret;
-
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETRESOURCES, &res);
-	if (ret)
-		return ret;
-
-	/* without room for a mode, this asks the display */
-	connector.connector_id = card->connector;
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
-	if (ret)
-		return ret;
-	if (connector.count_modes != 1)
-		return -ENOENT;
-	connector.modes_ptr = (uintptr_t)&card->mode;
-	connector.count_props = 0;
-	connector.count_encoders = 0;
-
-	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETCONNECTOR, &connector);
-}
-
 static void open_card(struct __test_metadata *_metadata,
 		      struct display *display, struct card *card)
 {
-	card->fd = display_open(display);
-	ASSERT_GE(card->fd, 0) {
-		TH_LOG("no card: %s", strerror(-card->fd));
+	card->s.drm = display_open(display);
+	ASSERT_GE(card->s.drm, 0) {
+		TH_LOG("no card: %s", strerror(-card->s.drm));
 	}
-	ASSERT_EQ(0, find_mode(card));
-	ASSERT_EQ(DISPLAY_WIDTH, card->mode.hdisplay);
-	ASSERT_EQ(DISPLAY_HEIGHT, card->mode.vdisplay);
+	ASSERT_EQ(0, screen_find(&card->s, DISPLAY_WIDTH, DISPLAY_HEIGHT));
 }
 
 static int import(struct card *card, int i, int dmabuf)
 {
-	struct drm_prime_handle prime = { .fd = dmabuf };
-	struct drm_mode_fb_cmd2 cmd = {
-		.width = DISPLAY_WIDTH, .height = DISPLAY_HEIGHT,
-		.pixel_format = DRM_FORMAT_XRGB8888,
-		.pitches = { 4 * DISPLAY_WIDTH },
-	};
 	int ret;
 
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
-	if (ret)
-		return ret;
-	card->handle[i] = prime.handle;
-	cmd.handles[0] = prime.handle;
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_ADDFB2, &cmd);
-	card->fb[i] = cmd.fb_id;
+	ret = screen_import(&card->s, dmabuf, &card->handle[i]);
 
-	return ret;
+	return ret ? ret : screen_add(&card->s, card->handle[i], &card->fb[i]);
 }
 
 static int show(struct card *card, int i)
 {
-	struct drm_mode_crtc set = {
-		.crtc_id = card->crtc, .fb_id = card->fb[i],
-		.mode = card->mode, .mode_valid = 1,
-		.set_connectors_ptr = (uintptr_t)&card->connector,
-		.count_connectors = 1,
-	};
-
-	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_SETCRTC, &set);
+	return screen_show(&card->s, card->fb[i]);
 }
 
-/* The picture that is shown has changed. */
 static int flush(struct card *card, int i)
 {
-	struct drm_mode_fb_dirty_cmd dirty = { .fb_id = card->fb[i] };
-
-	return v4l2_ioctl(card->fd, DRM_IOCTL_MODE_DIRTYFB, &dirty);
+	return screen_flush(&card->s, card->fb[i]);
 }
 
 static int forget(struct card *card, int i)
@@ -116,9 +62,9 @@ static int forget(struct card *card, int i)
 	struct drm_gem_close close = { .handle = card->handle[i] };
 	int ret;
 
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_RMFB, &card->fb[i]);
+	ret = v4l2_ioctl(card->s.drm, DRM_IOCTL_MODE_RMFB, &card->fb[i]);
 
-	return ret ? ret : v4l2_ioctl(card->fd, DRM_IOCTL_GEM_CLOSE, &close);
+	return ret ? ret : v4l2_ioctl(card->s.drm, DRM_IOCTL_GEM_CLOSE, &close);
 }
 
 static int attachments(int dmabuf)
@@ -208,7 +154,7 @@ FIXTURE_SETUP(exporter)
 
 FIXTURE_TEARDOWN(exporter)
 {
-	close(self->card.fd);
+	close(self->card.s.drm);
 	display_unplug(&self->display);
 	EXPECT_EQ(0, attachments(self->dmabuf));
 	munmap(self->mem, DISPLAY_SIZE);
@@ -268,7 +214,6 @@ FIXTURE(camera)
 	struct card card;
 	struct vivid_queue q;
 	int dmabuf[BUFFERS];
-	uint32_t picture[DISPLAY_PIXELS];
 };
 
 /* Whose buffers the camera fills: those of the display, or of an allocator */
@@ -280,6 +225,7 @@ FIXTURE_VARIANT(camera)
 FIXTURE_VARIANT_ADD(camera, gud) { NULL };
 FIXTURE_VARIANT_ADD(camera, system_heap) { system_heap_alloc };
 FIXTURE_VARIANT_ADD(camera, shadow_heap) { shadow_heap_alloc };
+FIXTURE_VARIANT_ADD(camera, qxl_dumb) { qxl_dumb_alloc };
 
 /* Exports a buffer of the display, which lives until the dma-buf is closed. */
 static int display_alloc(struct card *card)
@@ -289,9 +235,9 @@ static int display_alloc(struct card *card)
 	};
 	int ret;
 
-	ret = v4l2_ioctl(card->fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb);
+	ret = v4l2_ioctl(card->s.drm, DRM_IOCTL_MODE_CREATE_DUMB, &dumb);
 
-	return ret ? ret : drm_export(card->fd, dumb.handle);
+	return ret ? ret : drm_export(card->s.drm, dumb.handle);
 }
 
 FIXTURE_SETUP(camera)
@@ -299,7 +245,7 @@ FIXTURE_SETUP(camera)
 	struct vivid_queue *q = &self->q;
 	int i, ret;
 
-	self->card.fd = -1;
+	self->card.s.drm = -1;
 	if (access(DMABUF_INFO, R_OK))
 		SKIP(return, "no " DMABUF_INFO);
 	ret = display_plug(&self->display);
@@ -337,7 +283,7 @@ FIXTURE_TEARDOWN(camera)
 {
 	int i;
 
-	close(self->card.fd);
+	close(self->card.s.drm);
 	display_unplug(&self->display);
 	close(self->q.fd);
 	for (i = 0; i < BUFFERS; i++) {
@@ -360,7 +306,7 @@ static void import_all(struct __test_metadata *_metadata, struct card *card,
 
 /*
  * Shows the next frame of the camera, which gets back the buffer of @shown, if
- * there is one. Sets that to the new one, and returns what the display says.
+ * there is one. Updates @shown and returns the result of the commit.
  */
 static int show_next(struct __test_metadata *_metadata, struct card *card,
 		     struct vivid_queue *q, int *shown)
@@ -379,25 +325,28 @@ static int show_next(struct __test_metadata *_metadata, struct card *card,
 	return ret;
 }
 
+/* Shows the next frame of the camera, and compares what the display gets. */
+static void expect_next(struct __test_metadata *_metadata, struct card *card,
+			struct display *display, struct vivid_queue *q,
+			int *shown)
+{
+	static uint32_t picture[DISPLAY_PIXELS];
+
+	ASSERT_EQ(0, show_next(_metadata, card, q, shown));
+	ASSERT_EQ(0, read_picture(q->dmabuf[*shown], q->mem[*shown], picture));
+	ASSERT_FALSE(is_filled((uint8_t *)picture, POISON, DISPLAY_SIZE));
+	EXPECT_EQ(0, display_differs(display, picture, SECONDS));
+}
+
 /* The display gets what the camera has captured. */
 TEST_F_TIMEOUT(camera, frames, 60)
 {
 	struct vivid_queue *q = &self->q;
-	uint32_t *picture = self->picture;
 	int i, n, cpu_only, attached = 0, shown = -1;
 
 	import_all(_metadata, &self->card, self->dmabuf);
-	for (n = 0; n < FRAMES; n++) {
-		ASSERT_EQ(0, show_next(_metadata, &self->card, q, &shown));
-		ASSERT_EQ(0, read_picture(self->dmabuf[shown], q->mem[shown],
-					  picture));
-		ASSERT_FALSE(is_filled((uint8_t *)picture, POISON,
-				       DISPLAY_SIZE));
-		EXPECT_EQ(0, display_differs(&self->display, picture,
-					     SECONDS)) {
-			TH_LOG("pixels of frame %d that differ", n);
-		}
-	}
+	for (n = 0; n < FRAMES; n++)
+		expect_next(_metadata, &self->card, &self->display, q, &shown);
 	for (i = 0; i < BUFFERS; i++) {
 		/* the camera's, and that of a display that has imported */
 		ASSERT_EQ(variant->alloc ? 2 : 1,
@@ -407,6 +356,56 @@ TEST_F_TIMEOUT(camera, frames, 60)
 	}
 	TH_LOG("display %d frames, %d attachments", n, attached);
 	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+/* TTM swaps out one buffer each time that somebody reads this file. */
+static void swap_out(void)
+{
+	char pages[16] = "1";
+	int i, fd;
+
+	for (i = 0; i < 64 && atoi(pages) > 0; i++) {
+		memset(pages, 0, sizeof(pages));
+		fd = open(SWAP_OUT, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		if (read(fd, pages, sizeof(pages) - 1) < 0)
+			pages[0] = 0;
+		close(fd);
+	}
+}
+
+/*
+ * Buffers in use must not be moved: their frames would be lost, and those who
+ * get their memory would find frames in it.
+ */
+TEST_F_TIMEOUT(camera, evict, 60)
+{
+	struct vivid_queue *q = &self->q;
+	int n, other, shown = -1;
+	uint8_t *mem;
+
+	if (access(SWAP_OUT, R_OK))
+		SKIP(return, "no " SWAP_OUT);
+	import_all(_metadata, &self->card, self->dmabuf);
+	for (n = 0; n < BUFFERS; n++)
+		expect_next(_metadata, &self->card, &self->display, q, &shown);
+	swap_out();
+	/* which get the pages that were freed last */
+	other = system_heap_alloc(BUFFERS * DISPLAY_SIZE);
+	ASSERT_GE(other, 0);
+	mem = mmap(NULL, BUFFERS * DISPLAY_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED, other, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(mem, 0xa5, BUFFERS * DISPLAY_SIZE);
+	for (n = 0; n < FRAMES; n++) {
+		expect_next(_metadata, &self->card, &self->display, q, &shown);
+		swap_out();
+	}
+	EXPECT_TRUE(is_filled(mem, 0xa5, BUFFERS * DISPLAY_SIZE));
+	ASSERT_EQ(0, vivid_streamoff(q));
+	munmap(mem, BUFFERS * DISPLAY_SIZE);
+	close(other);
 }
 
 static void *unplug(void *display)
@@ -421,19 +420,18 @@ static void expect_gone(struct __test_metadata *_metadata, struct card *card,
 {
 	struct drm_mode_card_res res = { };
 
-	EXPECT_EQ(-ENODEV, v4l2_ioctl(card->fd, DRM_IOCTL_MODE_GETRESOURCES,
+	EXPECT_EQ(-ENODEV, v4l2_ioctl(card->s.drm, DRM_IOCTL_MODE_GETRESOURCES,
 				      &res));
 	EXPECT_EQ(-ENODEV, flush(card, 0));
 	EXPECT_EQ(-ENODEV, import(card, 0, dmabuf));
 	EXPECT_EQ(-ENODEV, forget(card, 0));
 }
 
-/* The display goes while it is busy. The camera and its frames stay. */
+/* Unplug the busy display: the camera and its frames must not suffer. */
 TEST_F_TIMEOUT(camera, unplug, 120)
 {
 	struct vivid_queue *q = &self->q;
-	static uint32_t after[DISPLAY_PIXELS];
-	uint32_t *picture = self->picture;
+	static uint32_t picture[DISPLAY_PIXELS], after[DISPLAY_PIXELS];
 	int i, n, round, shown = -1;
 	pthread_t thread;
 
@@ -465,8 +463,8 @@ TEST_F_TIMEOUT(camera, unplug, 120)
 			ASSERT_GE(i, 0);
 			ASSERT_EQ(0, vivid_qbuf(q, i));
 		}
-		ASSERT_EQ(0, close(self->card.fd));
-		self->card.fd = -1;
+		ASSERT_EQ(0, close(self->card.s.drm));
+		self->card.s.drm = -1;
 		ASSERT_EQ(0, read_picture(self->dmabuf[shown], q->mem[shown],
 					  after));
 		EXPECT_EQ(0, memcmp(picture, after, DISPLAY_SIZE));
@@ -474,6 +472,45 @@ TEST_F_TIMEOUT(camera, unplug, 120)
 		for (i = 0; i < BUFFERS; i++)
 			EXPECT_EQ(1, attachments(self->dmabuf[i]));
 	}
+	ASSERT_EQ(0, vivid_streamoff(q));
+}
+
+/* Suspends all devices, and resumes them after some seconds. */
+static bool suspend(void)
+{
+	return write_file("/sys/power/pm_test", "devices") &&
+	       write_file("/sys/power/state", "freeze");
+}
+
+/*
+ * Suspend the machine while the camera streams into what the display shows. The
+ * process of the display is frozen when USB resumes it, so it is lost as if it
+ * was unplugged. The camera goes on, also with another display.
+ */
+TEST_F_TIMEOUT(camera, suspend, 120)
+{
+	struct vivid_queue *q = &self->q;
+	int i, n, shown = -1;
+
+	if (access("/sys/power/pm_test", W_OK))
+		SKIP(return, "no /sys/power/pm_test");
+	import_all(_metadata, &self->card, self->dmabuf);
+	for (n = 0; n < BUFFERS; n++)
+		expect_next(_metadata, &self->card, &self->display, q, &shown);
+	ASSERT_TRUE(suspend());
+	while (show_next(_metadata, &self->card, q, &shown) != -ENODEV)
+		;
+	expect_gone(_metadata, &self->card, self->dmabuf[0]);
+	close(self->card.s.drm);
+	display_unplug(&self->display);
+	for (i = 0; i < BUFFERS; i++)
+		EXPECT_EQ(1, attachments(self->dmabuf[i]));
+
+	ASSERT_EQ(0, display_plug(&self->display));
+	open_card(_metadata, &self->display, &self->card);
+	import_all(_metadata, &self->card, self->dmabuf);
+	for (n = 0; n < FRAMES; n++)
+		expect_next(_metadata, &self->card, &self->display, q, &shown);
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 

@@ -64,7 +64,7 @@ static inline int gadget_wait(int (*plug)(void))
 	return ret;
 }
 
-/* Has this file in sysfs the name of a device in it? */
+/* Does this file in sysfs contain the device's name? */
 static inline bool gadget_has_name(const char *path, const char *name)
 {
 	bool same = false;
@@ -83,7 +83,7 @@ static inline bool gadget_has_name(const char *path, const char *name)
 	return same;
 }
 
-/* Waits for a control request, or a signal: then there is none. */
+/* Waits for a control request. Returns false on a signal. */
 static inline bool gadget_next(int fd, struct usb_ctrlrequest *request)
 {
 	struct {

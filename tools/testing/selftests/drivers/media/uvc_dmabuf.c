@@ -81,7 +81,7 @@ static int wait_buffer(struct vivid_queue *q, struct v4l2_buffer *buf)
 
 /*
  * Does a buffer have the first @length bytes of the frame with this number, and
- * nothing behind them? A @length of 0 means the whole frame.
+ * nothing after them? A @length of 0 means the whole frame.
  */
 static bool is_frame(struct vivid_queue *q, unsigned int index,
 		     size_t length, enum camera_format format,
@@ -543,7 +543,7 @@ TEST_F_TIMEOUT(camera, exported, 60)
 		ASSERT_EQ(i, wait_buffer(q, &buf));
 		ret = queue_contiguous(out, i);
 		if (ret == -EFAULT)
-			SKIP(return, "the bounce buffers are never in a row");
+			SKIP(return, "the bounce buffers are never contiguous");
 		ASSERT_EQ(0, ret);
 	}
 	ASSERT_EQ(0, vivid_streamoff(q));
@@ -961,7 +961,7 @@ static void alloc_unplug(struct __test_metadata *_metadata,
 		if (variant->exported) {
 			self->dmabuf[i] = vivid_export(q, i);
 		} else {
-			/* which also shows writes that are not ended */
+			/* this heap also catches writes that are not ended */
 			self->dmabuf[i] = shadow_heap_alloc(q->size);
 			if (self->dmabuf[i] == -ENODEV)
 				self->dmabuf[i] = system_heap_alloc(q->size);
@@ -991,7 +991,7 @@ static void stream(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, vivid_streamon(q));
 	ASSERT_EQ(0, camera_ask(&self->camera, variant->command,
 				variant->count));
-	/* the host has what there is of it, but need not have copied it */
+	/* the host has the partial frame, but may not have copied it */
 	while (variant->count == 1 && !camera_done(&self->camera))
 		usleep(100);
 	if (variant->count < MANY)
