@@ -7,29 +7,33 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak mail results clean
+.PHONY: help setup tree export check kernel test demo bench profile lint compilers shell compare clients soak mail results clean
 
 help:
-	@echo 'make demo      a camera on a virtual screen without a copy, and a table of exporters'
-	@echo 'make test      all tests, one boot for each kernel'
-	@echo 'make compare   the tests of the series on the unpatched and the patched kernel'
-	@echo 'make clients   GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
-	@echo 'make soak      all of that again and again for HOURS=1, with memory short; frames verified'
-	@echo 'make bench     what an import costs, unpatched and patched: a table and a plot'
-	@echo 'make mail      build/KERNEL/mail/TOPIC for git send-email: TOPIC=10-null-attach, TREE=, SIGNOFF=yes'
-	@echo 'make results   docs/results.md from what ran here'
-	@echo 'make profile   in which functions of the kernel that goes'
-	@echo 'make check     patches, topics, files shown and what applies are the same'
-	@echo 'make lint      checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
-	@echo 'make tree      build/KERNEL/linux: the patches as commits, a branch for each topic'
-	@echo 'make export    the commits of that tree as patches'
-	@echo 'make kernel    build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
-	@echo 'make shell     a shell in the virtual machine (Ctrl-A X ends it)'
-	@echo 'make setup     installs the Debian packages that all this needs'
-	@echo 'make clean     removes build/, downloads and trees included'
+	@echo 'make demo       a camera on a virtual screen without a copy, and a table of exporters'
+	@echo 'make test       all tests, one boot for each kernel'
+	@echo 'make shell      a shell in the virtual machine (Ctrl-A X ends it)'
+	@echo 'make setup      installs the Debian packages that most verbs need'
+	@echo 'make compare    the tests of the series on the unpatched and the patched kernel'
+	@echo 'make bench      what an import costs, unpatched and patched: a table and a plot'
+	@echo 'make profile    in which functions of the kernel an import spends that'
+	@echo 'make clients    GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
+	@echo 'make soak       tests again and again for HOURS=1, with memory short; frames verified'
 	@echo
-	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them for test, check, lint, compare, clients, bench; else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64   for kernel, test, soak, clients and shell'
+	@echo 'to change the series:'
+	@echo 'make tree       build/KERNEL/linux: the patches as commits, a branch for each topic'
+	@echo 'make export     the commits of that tree as patches'
+	@echo 'make check      each topic applies on what it needs; the files shown are up to date'
+	@echo 'make lint       checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
+	@echo 'make compilers  clang, other architectures, kernel-doc and coccinelle report nothing new'
+	@echo 'make kernel     build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
+	@echo 'make mail       build/KERNEL/mail/TOPIC for git send-email: TOPIC=10-null-attach, TREE=, SIGNOFF=yes'
+	@echo 'make results    docs/results.md from what ran here'
+	@echo 'make clean      removes build/, downloads and trees included'
+	@echo
+	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them where a verb compares or tests, else $(ONE)'
+	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm64-64k|arm|s390x'
+	@echo '                where a virtual machine runs one kernel, and for setup'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
 
@@ -62,6 +66,11 @@ demo: setup
 lint:
 	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
+
+# most of what it needs, no other verb does
+compilers:
+	@scripts/setup compilers
+	@scripts/compilers $(KERNELS)
 
 shell:
 	@scripts/setup check shell
