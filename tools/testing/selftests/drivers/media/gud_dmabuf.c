@@ -4,7 +4,8 @@
  * imported, and the display has to get what is in them, until it is unplugged.
  *
  * Needs root, debugfs, /dev/raw-gadget and dummy_hcd. Missing exporters are
- * skipped, and without vivid so are the tests that need a camera.
+ * skipped, and without vivid so are the tests that need a camera. One test
+ * suspends the machine for some seconds.
  */
 
 #include "../../kselftest_harness.h"
@@ -19,6 +20,10 @@
 #define ROUNDS		20
 #define SECONDS		10
 
+/* what is in memory that is not the camera's */
+#define FILLED		0xa5
+
+#define PM_TEST		"/sys/power/pm_test"
 #define SWAP_OUT	"/sys/kernel/debug/ttm/tt_shrink"
 
 /* The display as user space sees it, and the pictures that it can show */
@@ -358,54 +363,78 @@ TEST_F_TIMEOUT(camera, frames, 60)
 	ASSERT_EQ(0, vivid_streamoff(q));
 }
 
-/* TTM swaps out one buffer each time that somebody reads this file. */
-static void swap_out(void)
+/*
+ * TTM swaps out one buffer each time that somebody reads this file, and says
+ * how many pages that were. Returns how many buffers it has swapped out.
+ */
+static int swap_out(void)
 {
-	char pages[16] = "1";
+	char pages[16];
 	int i, fd;
+	bool more;
 
-	for (i = 0; i < 64 && atoi(pages) > 0; i++) {
+	for (i = 0; i < 64; i++) {
 		memset(pages, 0, sizeof(pages));
 		fd = open(SWAP_OUT, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return;
-		if (read(fd, pages, sizeof(pages) - 1) < 0)
-			pages[0] = 0;
+		more = read(fd, pages, sizeof(pages) - 1) > 0 &&
+		       atoi(pages) > 0;
 		close(fd);
+		if (!more)
+			break;
 	}
+
+	return i;
+}
+
+static uint8_t *map_filled(int dmabuf, size_t size)
+{
+	uint8_t *mem;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+	if (mem != MAP_FAILED)
+		memset(mem, FILLED, size);
+
+	return mem;
 }
 
 /*
- * Buffers in use must not be moved: their frames would be lost, and those who
- * get their memory would find frames in it.
+ * Buffers in use must not be moved, only others: frames would be lost, and
+ * those who get the memory would find frames in it.
  */
 TEST_F_TIMEOUT(camera, evict, 60)
 {
 	struct vivid_queue *q = &self->q;
-	int n, other, shown = -1;
-	uint8_t *mem;
+	int n, unused, other, shown = -1;
+	uint8_t *unused_mem, *other_mem;
 
-	if (access(SWAP_OUT, R_OK))
-		SKIP(return, "no " SWAP_OUT);
+	if (variant->alloc != qxl_dumb_alloc || access(SWAP_OUT, R_OK))
+		SKIP(return, "nothing of that is swapped out by TTM");
 	import_all(_metadata, &self->card, self->dmabuf);
 	for (n = 0; n < BUFFERS; n++)
 		expect_next(_metadata, &self->card, &self->display, q, &shown);
-	swap_out();
-	/* which get the pages that were freed last */
+
+	unused = qxl_dumb_alloc(DISPLAY_SIZE);
+	ASSERT_GE(unused, 0);
+	unused_mem = map_filled(unused, DISPLAY_SIZE);
+	ASSERT_NE(MAP_FAILED, unused_mem);
+	ASSERT_LT(0, swap_out());
+	/* which is likely to get the pages that were freed last */
 	other = system_heap_alloc(BUFFERS * DISPLAY_SIZE);
 	ASSERT_GE(other, 0);
-	mem = mmap(NULL, BUFFERS * DISPLAY_SIZE, PROT_READ | PROT_WRITE,
-		   MAP_SHARED, other, 0);
-	ASSERT_NE(MAP_FAILED, mem);
-	memset(mem, 0xa5, BUFFERS * DISPLAY_SIZE);
+	other_mem = map_filled(other, BUFFERS * DISPLAY_SIZE);
+	ASSERT_NE(MAP_FAILED, other_mem);
+
 	for (n = 0; n < FRAMES; n++) {
 		expect_next(_metadata, &self->card, &self->display, q, &shown);
 		swap_out();
 	}
-	EXPECT_TRUE(is_filled(mem, 0xa5, BUFFERS * DISPLAY_SIZE));
+	EXPECT_TRUE(is_filled(other_mem, FILLED, BUFFERS * DISPLAY_SIZE));
+	EXPECT_TRUE(is_filled(unused_mem, FILLED, DISPLAY_SIZE));
 	ASSERT_EQ(0, vivid_streamoff(q));
-	munmap(mem, BUFFERS * DISPLAY_SIZE);
+	munmap(other_mem, BUFFERS * DISPLAY_SIZE);
+	munmap(unused_mem, DISPLAY_SIZE);
 	close(other);
+	close(unused);
 }
 
 static void *unplug(void *display)
@@ -415,13 +444,41 @@ static void *unplug(void *display)
 	return NULL;
 }
 
-static void expect_gone(struct __test_metadata *_metadata, struct card *card,
-			int dmabuf)
+static bool is_gone(struct card *card)
 {
 	struct drm_mode_card_res res = { };
 
-	EXPECT_EQ(-ENODEV, v4l2_ioctl(card->s.drm, DRM_IOCTL_MODE_GETRESOURCES,
-				      &res));
+	return v4l2_ioctl(card->s.drm, DRM_IOCTL_MODE_GETRESOURCES, &res) ==
+	       -ENODEV;
+}
+
+/* The driver notices only later. */
+static void wait_gone(struct card *card)
+{
+	int tries;
+
+	for (tries = 0; tries < SECONDS * 1000 && !is_gone(card); tries++)
+		usleep(1000);
+}
+
+/* Waits until the camera is the only one that has attached. */
+static int last_attachments(int dmabuf)
+{
+	int tries;
+
+	for (tries = 0; tries < SECONDS * 1000; tries++) {
+		if (attachments(dmabuf) == 1)
+			break;
+		usleep(1000);
+	}
+
+	return attachments(dmabuf);
+}
+
+static void expect_gone(struct __test_metadata *_metadata, struct card *card,
+			int dmabuf)
+{
+	EXPECT_TRUE(is_gone(card));
 	EXPECT_EQ(-ENODEV, flush(card, 0));
 	EXPECT_EQ(-ENODEV, import(card, 0, dmabuf));
 	EXPECT_EQ(-ENODEV, forget(card, 0));
@@ -478,8 +535,12 @@ TEST_F_TIMEOUT(camera, unplug, 120)
 /* Suspends all devices, and resumes them after some seconds. */
 static bool suspend(void)
 {
-	return write_file("/sys/power/pm_test", "devices") &&
-	       write_file("/sys/power/state", "freeze");
+	bool suspended;
+
+	suspended = write_file(PM_TEST, "devices") &&
+		    write_file("/sys/power/state", "freeze");
+
+	return write_file(PM_TEST, "none") && suspended;
 }
 
 /*
@@ -492,19 +553,21 @@ TEST_F_TIMEOUT(camera, suspend, 120)
 	struct vivid_queue *q = &self->q;
 	int i, n, shown = -1;
 
-	if (access("/sys/power/pm_test", W_OK))
-		SKIP(return, "no /sys/power/pm_test");
+	if (access(PM_TEST, W_OK))
+		SKIP(return, "no " PM_TEST);
 	import_all(_metadata, &self->card, self->dmabuf);
 	for (n = 0; n < BUFFERS; n++)
 		expect_next(_metadata, &self->card, &self->display, q, &shown);
 	ASSERT_TRUE(suspend());
-	while (show_next(_metadata, &self->card, q, &shown) != -ENODEV)
-		;
+	for (n = 0; n < 2 * BUFFERS; n++)
+		show_next(_metadata, &self->card, q, &shown);
+	wait_gone(&self->card);
 	expect_gone(_metadata, &self->card, self->dmabuf[0]);
 	close(self->card.s.drm);
 	display_unplug(&self->display);
+	/* the one of the camera */
 	for (i = 0; i < BUFFERS; i++)
-		EXPECT_EQ(1, attachments(self->dmabuf[i]));
+		EXPECT_EQ(1, last_attachments(self->dmabuf[i]));
 
 	ASSERT_EQ(0, display_plug(&self->display));
 	open_card(_metadata, &self->display, &self->card);
