@@ -7,7 +7,7 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint compilers shell compare clients soak mail results clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak mail results clean
 
 help:
 	@echo 'make demo       a camera on a virtual screen without a copy, and a table of exporters'
@@ -24,15 +24,14 @@ help:
 	@echo 'make tree       build/KERNEL/linux: the patches as commits, a branch for each topic'
 	@echo 'make export     the commits of that tree as patches'
 	@echo 'make check      each topic applies on what it needs; the files shown are up to date'
-	@echo 'make lint       checkpatch, W=1 and sparse for each topic on what it needs; shellcheck'
-	@echo 'make compilers  clang, other architectures, kernel-doc and coccinelle report nothing new'
+	@echo 'make lint       checkpatch, W=1 and sparse for each topic on what it needs; kernel-doc; shellcheck'
 	@echo 'make kernel     build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
 	@echo 'make mail       build/KERNEL/mail/TOPIC for git send-email: TOPIC=10-null-attach, TREE=, SIGNOFF=yes'
 	@echo 'make results    docs/results.md from what ran here'
 	@echo 'make clean      removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them where a verb compares or tests, else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm64-64k|arm|s390x'
+	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64'
 	@echo '                where a virtual machine runs one kernel, and for setup'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
@@ -66,11 +65,6 @@ demo: setup
 lint:
 	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
-
-# most of what it needs, no other verb does
-compilers:
-	@scripts/setup compilers
-	@scripts/compilers $(KERNELS)
 
 shell:
 	@scripts/setup check shell
