@@ -67,6 +67,8 @@ shadow_test_map(struct kunit *test, struct dma_buf *dmabuf, const char *name,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, device);
 	if (!IS_ENABLED(CONFIG_HAS_DMA) || get_dma_ops(device))
 		kunit_skip(test, "cannot tell what a device sees");
+	/* it is the CPU, and uses the cache */
+	dev_set_dma_coherent(device);
 	ret = dma_coerce_mask_and_coherent(device, DMA_BIT_MASK(64));
 	KUNIT_ASSERT_EQ(test, ret, 0);
 

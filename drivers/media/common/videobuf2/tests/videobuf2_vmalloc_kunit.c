@@ -12,12 +12,11 @@
 #include <linux/dma-map-ops.h>
 #include <linux/fcntl.h>
 #include <linux/module.h>
-#include <linux/sizes.h>
 #include <linux/string.h>
 #include <media/videobuf2-core.h>
 #include <media/videobuf2-vmalloc.h>
 
-#define SIZE		SZ_16K
+#define SIZE		(4 * PAGE_SIZE)
 #define MAX_IMPORTERS	2
 
 /* A device that has imported the buffer. */
@@ -75,11 +74,13 @@ static struct exporter *exporter_open(struct kunit *test)
 		struct device *dev = kunit_device_register(test, names[i]);
 
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+		if (get_dma_ops(dev))
+			kunit_skip(test, "cannot look at what a device sees");
+		/* it is the CPU, and uses the cache */
+		dev_set_dma_coherent(dev);
 		KUNIT_ASSERT_EQ(test, 0,
 				dma_coerce_mask_and_coherent(dev,
 							     DMA_BIT_MASK(64)));
-		if (get_dma_ops(dev))
-			kunit_skip(test, "cannot look at what a device sees");
 		exp->importer[i].dev = dev;
 	}
 

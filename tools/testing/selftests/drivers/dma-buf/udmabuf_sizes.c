@@ -22,9 +22,8 @@
 
 #define PARAMETERS	"/sys/module/udmabuf/parameters/"
 
-/* ITEMS items of ITEM_PAGES pages each are 2^32 pages. */
-#define ITEMS		32768U
-#define ITEM_PAGES	131072U
+/* fits into memory */
+#define ITEM_SIZE	(512U << 20)
 
 /* the size of LONG_LIST items overflows 32 bits by a few bytes */
 #define LONG_LIST	(UINT32_MAX / sizeof(struct udmabuf_create_item) + 1)
@@ -155,11 +154,13 @@ TEST_F(sizes, beyond_memory)
 
 TEST_F(sizes, pages_wrap)
 {
-	ASSERT_EQ(0, ftruncate(self->memfd, ITEM_PAGES * self->page));
+	uint32_t pages = ITEM_SIZE / self->page;
+
+	ASSERT_EQ(0, ftruncate(self->memfd, ITEM_SIZE));
 	/* the sum overflows 32 bits; with 64 bits there is no memory for it */
 	EXPECT_EQ(sizeof(long) == 4 ? -EINVAL : -ENOMEM,
-		  create_list(self->udmabuf, self->memfd, ITEMS,
-			      ITEM_PAGES));
+		  create_list(self->udmabuf, self->memfd,
+			      (1ull << 32) / pages, pages));
 }
 
 TEST_F(sizes, list_wraps)

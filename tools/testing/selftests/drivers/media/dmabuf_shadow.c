@@ -169,6 +169,7 @@ TEST_F(shadow, two_readers)
 TEST_F(shadow, gone)
 {
 	char byte = 0;
+	size_t page = sysconf(_SC_PAGESIZE);
 	int dmabuf, fd;
 
 	dmabuf = shadow_heap_alloc(SIZE);
@@ -177,7 +178,7 @@ TEST_F(shadow, gone)
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(1, pwrite(fd, &byte, 1, SIZE - 1));
 	EXPECT_EQ(-1, pwrite(fd, &byte, 1, -1));
-	EXPECT_EQ(0, pread(fd, &byte, 1, (SIZE + 4095) & ~4095));
+	EXPECT_EQ(0, pread(fd, &byte, 1, (SIZE + page - 1) & ~(page - 1)));
 	close(dmabuf);
 	EXPECT_EQ(-1, pread(fd, &byte, 1, 0));
 	EXPECT_EQ(-1, pwrite(fd, &byte, 1, 0));

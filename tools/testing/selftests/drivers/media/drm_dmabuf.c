@@ -13,6 +13,7 @@
  * gets -device ati-vga with vga=0x342 on the command line.
  */
 
+#include <endian.h>
 #include <poll.h>
 #include <sys/sysmacros.h>
 
@@ -88,7 +89,7 @@ static const uint32_t *picture(uint32_t number)
 
 	fill_noise(pixels, SIZE, number);
 	for (i = 0; i < PIXELS; i++)
-		pixels[i] |= 0xff000000;
+		pixels[i] |= htole32(0xff000000);
 
 	return pixels;
 }

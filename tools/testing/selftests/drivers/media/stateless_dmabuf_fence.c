@@ -394,7 +394,7 @@ TEST_F_TIMEOUT(stateless, streamoff, 60)
 }
 
 /* The file is closed while a fence signals that starts a job, or that runs. */
-TEST_F_TIMEOUT(stateless, close, 120)
+TEST_F_TIMEOUT(stateless, close, 300)
 {
 	struct decoder *dec = &self->dec;
 	int i, request;

@@ -13,6 +13,7 @@
 #ifndef UVC_CAMERA_H
 #define UVC_CAMERA_H
 
+#include <asm/byteorder.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -122,9 +123,9 @@ static inline size_t camera_fill_bars(uint32_t *mem, unsigned int size,
 		level = 56 + (y + 5 * number) % 200;
 		for (x = 0; x < width; x++) {
 			color = 7 - 7 * x / width;
-			*mem++ = (color & 4 ? level << 16 : 0) |
-				 (color & 2 ? level << 8 : 0) |
-				 (color & 1 ? level : 0);
+			*mem++ = htole32((color & 4 ? level << 16 : 0) |
+					 (color & 2 ? level << 8 : 0) |
+					 (color & 1 ? level : 0));
 		}
 	}
 
@@ -390,13 +391,13 @@ static inline void camera_describe(struct camera_descriptors *d,
 static const struct usb_device_descriptor camera_device = {
 	.bLength = USB_DT_DEVICE_SIZE,
 	.bDescriptorType = USB_DT_DEVICE,
-	.bcdUSB = 0x0200,
+	.bcdUSB = __cpu_to_le16(0x0200),
 	.bDeviceClass = USB_CLASS_MISC,
 	.bDeviceSubClass = 2,
 	.bDeviceProtocol = 1,
 	.bMaxPacketSize0 = 64,
-	.idVendor = 0x1d6b,
-	.idProduct = 0x0102,
+	.idVendor = __cpu_to_le16(0x1d6b),
+	.idProduct = __cpu_to_le16(0x0102),
 	.iProduct = 1,
 	.bNumConfigurations = 1,
 };

@@ -683,7 +683,7 @@ static void *view(void *arg)
 #define ROUNDS		1000
 
 /* The metadata is stopped and freed while frames and their headers arrive. */
-TEST_F_TIMEOUT(camera, metadata_streamoff, 60)
+TEST_F_TIMEOUT(camera, metadata_streamoff, 300)
 {
 	struct vivid_queue *q = &self->q, *meta = &self->meta;
 	struct viewer viewer = { .camera = &self->camera, .q = q };
