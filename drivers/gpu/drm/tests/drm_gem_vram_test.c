@@ -39,6 +39,7 @@ struct vram_test {
 	struct drm_gem_vram_object *gbo;
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
+	struct iosys_map map;
 };
 
 DEFINE_DRM_GEM_FOPS(vram_test_fops);
@@ -48,12 +49,21 @@ static const struct drm_driver vram_test_driver = {
 	.fops = &vram_test_fops,
 };
 
-static void vram_test_map(struct kunit *test, struct iosys_map *map)
+static void vram_test_map(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
 
-	KUNIT_ASSERT_EQ(test, 0, dma_buf_vmap_unlocked(priv->dmabuf, map));
-	KUNIT_ASSERT_FALSE(test, map->is_iomem);
+	KUNIT_ASSERT_EQ(test, 0,
+			dma_buf_vmap_unlocked(priv->dmabuf, &priv->map));
+	KUNIT_ASSERT_FALSE(test, priv->map.is_iomem);
+}
+
+static void vram_test_unmap(struct kunit *test)
+{
+	struct vram_test *priv = test->priv;
+
+	dma_buf_vunmap_unlocked(priv->dmabuf, &priv->map);
+	iosys_map_clear(&priv->map);
 }
 
 /* Makes TTM swap out, as if memory was short. */
@@ -66,50 +76,48 @@ static int vram_test_swap_out(struct kunit *test)
 }
 
 /* Is the mapping one of the pages that the object has? */
-static void vram_test_expect_mapped(struct kunit *test, struct iosys_map *map)
+static void vram_test_expect_mapped(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
 	struct ttm_tt *tt = priv->gbo->bo.ttm;
+	void *vaddr = priv->map.vaddr;
 	pgoff_t i;
 
 	KUNIT_ASSERT_TRUE(test, ttm_tt_is_populated(tt));
 	for (i = 0; i < tt->num_pages; i++)
 		KUNIT_ASSERT_PTR_EQ(test, tt->pages[i],
-				    vmalloc_to_page(map->vaddr +
-						    i * PAGE_SIZE));
-	KUNIT_EXPECT_NULL(test, memchr_inv(map->vaddr, TEST_BYTE, TEST_SIZE));
+				    vmalloc_to_page(vaddr + i * PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, memchr_inv(vaddr, TEST_BYTE, TEST_SIZE));
 }
 
 /* An object is not swapped out while an importer has it mapped. */
 static void drm_gem_vram_test_swap_mapped(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
-	struct iosys_map map;
 
-	vram_test_map(test, &map);
-	memset(map.vaddr, TEST_BYTE, TEST_SIZE);
+	vram_test_map(test);
+	memset(priv->map.vaddr, TEST_BYTE, TEST_SIZE);
 
 	KUNIT_EXPECT_LE(test, vram_test_swap_out(test), 0);
-	vram_test_expect_mapped(test, &map);
-	dma_buf_vunmap_unlocked(priv->dmabuf, &map);
+	vram_test_expect_mapped(test);
+	vram_test_unmap(test);
 }
 
 /* It is swapped out later, and the next user gets a mapping of new pages. */
 static void drm_gem_vram_test_swap_unmapped(struct kunit *test)
 {
 	struct vram_test *priv = test->priv;
-	struct iosys_map map;
 
-	vram_test_map(test, &map);
-	memset(map.vaddr, TEST_BYTE, TEST_SIZE);
-	dma_buf_vunmap_unlocked(priv->dmabuf, &map);
+	vram_test_map(test);
+	memset(priv->map.vaddr, TEST_BYTE, TEST_SIZE);
+	vram_test_unmap(test);
 
 	KUNIT_EXPECT_EQ(test, vram_test_swap_out(test), TEST_SIZE / PAGE_SIZE);
 	KUNIT_EXPECT_FALSE(test, ttm_tt_is_populated(priv->gbo->bo.ttm));
 
-	vram_test_map(test, &map);
-	vram_test_expect_mapped(test, &map);
-	dma_buf_vunmap_unlocked(priv->dmabuf, &map);
+	vram_test_map(test);
+	vram_test_expect_mapped(test);
+	vram_test_unmap(test);
 }
 
 /* Nor can it be shown, since it would have to move to video memory. */
@@ -122,15 +130,14 @@ static void drm_gem_vram_test_scanout_mapped(struct kunit *test)
 		.obj = { &priv->gbo->bo.base },
 	};
 	struct drm_plane_state state = { .fb = &fb };
-	struct iosys_map map;
 
-	vram_test_map(test, &map);
-	memset(map.vaddr, TEST_BYTE, TEST_SIZE);
+	vram_test_map(test);
+	memset(priv->map.vaddr, TEST_BYTE, TEST_SIZE);
 
 	KUNIT_EXPECT_EQ(test, -ENOSPC,
 			drm_gem_vram_plane_helper_prepare_fb(NULL, &state));
-	vram_test_expect_mapped(test, &map);
-	dma_buf_vunmap_unlocked(priv->dmabuf, &map);
+	vram_test_expect_mapped(test);
+	vram_test_unmap(test);
 }
 
 static int drm_gem_vram_test_init(struct kunit *test)
@@ -174,6 +181,8 @@ static void drm_gem_vram_test_exit(struct kunit *test)
 	if (!priv)
 		return;
 
+	if (iosys_map_is_set(&priv->map))
+		vram_test_unmap(test);
 	if (!IS_ERR_OR_NULL(priv->attach))
 		dma_buf_detach(priv->dmabuf, priv->attach);
 	/* unlike dma_buf_put(), releases it at once */

@@ -185,11 +185,15 @@ static int stream_again(struct life *life, struct vivid_queue *q)
 static bool stream(struct life *life, struct vivid_queue *q)
 {
 	bool usb = life->camera.pid;
-	int error;
+	int error, ret;
 
 	if (!ok(life, vivid_streamon(q))) {
+		if (!usb)
+			return false;
 		error = life->error;
-		if (usb && ok(life, stream_again(life, q)))
+		ret = stream_again(life, q);
+		/* nothing fails on purpose any more: EIO is no excuse */
+		if (ok(life, ret == -EIO ? -EBADMSG : ret))
 			life->error = error;
 		return false;
 	}

@@ -686,7 +686,7 @@ TEST_F_TIMEOUT(queue, four_gigabytes_bounced, 180)
 		SKIP(return, "no udmabuf");
 	ASSERT_GE(huge, 0);
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
 		q.fd = vivid_open(nodes[i]);
 		if (q.fd == -ENODEV)
 			SKIP(return, "no %s", nodes[i]);
