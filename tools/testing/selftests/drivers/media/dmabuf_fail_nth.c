@@ -168,9 +168,10 @@ static int stream_again(struct life *life, struct vivid_queue *q)
 
 	if (pwrite(life->nth, "0", 1, 0) != 1)
 		return -errno;
-	ret = vivid_streamon(q);
-	if (!ret)
-		ret = camera_ask(&life->camera, CAMERA_FRAME, 2);
+	/* nothing fails on purpose any more, so no error is excused */
+	if (vivid_streamon(q))
+		return -EBADMSG;
+	ret = camera_ask(&life->camera, CAMERA_FRAME, 2);
 	for (i = 0; i < 2 && ret >= 0; i++) {
 		if (poll_queue(q, -1) < 0)
 			return -errno;
@@ -185,15 +186,11 @@ static int stream_again(struct life *life, struct vivid_queue *q)
 static bool stream(struct life *life, struct vivid_queue *q)
 {
 	bool usb = life->camera.pid;
-	int error, ret;
+	int error;
 
 	if (!ok(life, vivid_streamon(q))) {
-		if (!usb)
-			return false;
 		error = life->error;
-		ret = stream_again(life, q);
-		/* nothing fails on purpose any more: EIO is no excuse */
-		if (ok(life, ret == -EIO ? -EBADMSG : ret))
+		if (usb && ok(life, stream_again(life, q)))
 			life->error = error;
 		return false;
 	}
