@@ -629,7 +629,7 @@ TEST(long_plane)
 }
 
 /* The length of a buffer has 32 bits. */
-TEST_F_TIMEOUT(queue, four_gigabytes, 180)
+TEST_F_TIMEOUT(queue, four_gigabytes, 600)
 {
 	uint8_t *mem, *reference = self->q.mem[0];
 	int huge, cpu_only;
@@ -667,7 +667,7 @@ TEST_F_TIMEOUT(queue, four_gigabytes, 180)
 }
 
 /* A dma-buf that does not fit into the bounce buffer of the devices */
-TEST_F_TIMEOUT(queue, four_gigabytes_bounced, 180)
+TEST_F_TIMEOUT(queue, four_gigabytes_bounced, 600)
 {
 	static const char *const nodes[] = {
 		"vivid-003-vid-cap", "vivid-009-vid-cap",
