@@ -83,10 +83,7 @@ static void mock_to_cpu(struct mock_mapping *mapping,
 		memcpy(mapping->cpu, mapping->copy, PAGE_SIZE);
 }
 
-/*
- * The DMA API requires the same direction each time, except that a
- * bidirectional mapping may be synced for one direction.
- */
+/* The DMA API requires the same direction each time. */
 static struct mock_mapping *mock_find(struct device *dev,
 				      struct scatterlist *sgl,
 				      enum dma_data_direction dir)
@@ -95,8 +92,7 @@ static struct mock_mapping *mock_find(struct device *dev,
 	struct mock_mapping *mapping;
 
 	mapping = container_of(mock_copy(sgl), struct mock_mapping, copy);
-	if (mapping->dir != DMA_BIDIRECTIONAL)
-		KUNIT_EXPECT_EQ(device->test, mapping->dir, dir);
+	KUNIT_EXPECT_EQ(device->test, mapping->dir, dir);
 
 	return mapping;
 }
@@ -153,7 +149,9 @@ static void mock_sync_sg_for_device(struct device *dev, struct scatterlist *sgl,
 {
 	struct mock_device *device = dev_get_drvdata(dev);
 
-	mock_to_device(mock_find(dev, sgl, dir), dir);
+	/* ... except at the end of a read, if the mapping is bidirectional */
+	mock_to_device(mock_find(dev, sgl, dir == DMA_FROM_DEVICE ?
+				 DMA_BIDIRECTIONAL : dir), dir);
 	device->cached = false;
 }
 

@@ -189,6 +189,7 @@ static void shadow_heap_release(struct dma_buf *dmabuf)
 }
 
 static const struct dma_buf_ops shadow_heap_buf_ops = {
+	.cpu_access_nowait = true,
 	.map_dma_buf = shadow_heap_map_dma_buf,
 	.unmap_dma_buf = shadow_heap_unmap_dma_buf,
 	.begin_cpu_access = shadow_heap_begin_cpu_access,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit test suite for the GEM framebuffer helpers: CPU access in a commit
+ * KUnit test suite for the GEM framebuffer helpers: CPU access to imports
  */
 
 #include <linux/dma-buf.h>
@@ -13,20 +13,20 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_gem_framebuffer_helper.h>
 
-/* A framebuffer of two imported buffers, and which of them are accessed */
+/* A framebuffer of two imported buffers, and how often each is accessed */
 struct fb_test {
 	struct drm_framebuffer fb;
 	struct drm_gem_object obj[2];
 	struct dma_buf_attachment attach[2];
 	struct dma_buf dmabuf[2];
 	struct dma_resv resv;
-	bool accessed[2];
+	int accesses[2];
 };
 
 static int fb_test_begin_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction dir)
 {
-	*(bool *)dmabuf->priv = true;
+	++*(int *)dmabuf->priv;
 
 	return 0;
 }
@@ -34,18 +34,18 @@ static int fb_test_begin_cpu_access(struct dma_buf *dmabuf,
 static int fb_test_end_cpu_access(struct dma_buf *dmabuf,
 				  enum dma_data_direction dir)
 {
-	*(bool *)dmabuf->priv = false;
+	--*(int *)dmabuf->priv;
 
 	return 0;
 }
 
 static const struct dma_buf_ops fb_test_ops = {
+	.cpu_access_nowait = true,
 	.begin_cpu_access = fb_test_begin_cpu_access,
 	.end_cpu_access = fb_test_end_cpu_access,
 };
 
-static const struct dma_buf_ops fb_test_locking_ops = {
-	.cpu_access_locks_resv = true,
+static const struct dma_buf_ops fb_test_waiting_ops = {
 	.begin_cpu_access = fb_test_begin_cpu_access,
 	.end_cpu_access = fb_test_end_cpu_access,
 };
@@ -64,7 +64,7 @@ static int drm_gem_fb_test_init(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(priv->obj); i++) {
 		priv->dmabuf[i].ops = &fb_test_ops;
 		priv->dmabuf[i].resv = &priv->resv;
-		priv->dmabuf[i].priv = &priv->accessed[i];
+		priv->dmabuf[i].priv = &priv->accesses[i];
 		priv->attach[i].dmabuf = &priv->dmabuf[i];
 		priv->obj[i].import_attach = &priv->attach[i];
 		priv->fb.obj[i] = &priv->obj[i];
@@ -77,7 +77,8 @@ static void drm_gem_fb_test_exit(struct kunit *test)
 {
 	struct fb_test *priv = test->priv;
 
-	dma_resv_fini(&priv->resv);
+	if (priv)
+		dma_resv_fini(&priv->resv);
 }
 
 /* Both buffers are accessed from begin to end. */
@@ -88,33 +89,34 @@ static void drm_gem_fb_test_nowait(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			drm_gem_fb_begin_cpu_access_nowait(&priv->fb,
 							   DMA_FROM_DEVICE));
-	KUNIT_EXPECT_TRUE(test, priv->accessed[0]);
-	KUNIT_EXPECT_TRUE(test, priv->accessed[1]);
+	KUNIT_EXPECT_EQ(test, priv->accesses[0], 1);
+	KUNIT_EXPECT_EQ(test, priv->accesses[1], 1);
 
 	drm_gem_fb_end_cpu_access(&priv->fb, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_FALSE(test, priv->accessed[0]);
-	KUNIT_EXPECT_FALSE(test, priv->accessed[1]);
+	KUNIT_EXPECT_EQ(test, priv->accesses[0], 0);
+	KUNIT_EXPECT_EQ(test, priv->accesses[1], 0);
 }
 
-/*
- * A commit must not wait for a lock whose holder may wait for the commit. No
- * access is left begun.
- */
-static void drm_gem_fb_test_nowait_locks_resv(struct kunit *test)
+/* An exporter that may wait is not called, and no access is left begun. */
+static void drm_gem_fb_test_nowait_refused(struct kunit *test)
 {
 	struct fb_test *priv = test->priv;
+	int i, ret;
 
-	priv->dmabuf[1].ops = &fb_test_locking_ops;
-	KUNIT_EXPECT_EQ(test, -EBUSY,
-			drm_gem_fb_begin_cpu_access_nowait(&priv->fb,
-							   DMA_FROM_DEVICE));
-	KUNIT_EXPECT_FALSE(test, priv->accessed[0]);
-	KUNIT_EXPECT_FALSE(test, priv->accessed[1]);
+	for (i = 0; i < ARRAY_SIZE(priv->obj); i++) {
+		priv->dmabuf[i].ops = &fb_test_waiting_ops;
+		priv->dmabuf[!i].ops = &fb_test_ops;
+		ret = drm_gem_fb_begin_cpu_access_nowait(&priv->fb,
+							 DMA_FROM_DEVICE);
+		KUNIT_EXPECT_EQ(test, ret, -EOPNOTSUPP);
+		KUNIT_EXPECT_EQ(test, priv->accesses[0], 0);
+		KUNIT_EXPECT_EQ(test, priv->accesses[1], 0);
+	}
 }
 
 static struct kunit_case drm_gem_fb_test_cases[] = {
 	KUNIT_CASE(drm_gem_fb_test_nowait),
-	KUNIT_CASE(drm_gem_fb_test_nowait_locks_resv),
+	KUNIT_CASE(drm_gem_fb_test_nowait_refused),
 	{}
 };
 

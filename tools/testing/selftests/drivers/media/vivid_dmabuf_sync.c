@@ -11,10 +11,11 @@
  *
  * Needs root, debugfs, tracefs, a bounce buffer for each mapping, and nobody
  * else who takes or frees such buffers at the time. Instance 0 of vivid with
- * the default allocator, instance 3 with dma-contig:
+ * the default allocator, instance 3 with dma-contig, instance 9 with dma-sg:
  *
  *	swiotlb=force
- *	modprobe vivid n_devs=4 allocators=0,0,0,1 cache_hints=0,0,0,1
+ *	modprobe vivid n_devs=10 cache_hints=0,0,0,1 \
+ *		allocators=0,0,0,1,0,0,0,0,0,2
  */
 
 #include <poll.h>
@@ -322,7 +323,8 @@ static bool map_traced(struct __test_metadata *_metadata,
 
 /*
  * The CPU fills or reads buffers of the queue. The mapping of buffer 0, or of
- * all buffers if they are one dma-buf, is synced once for each frame.
+ * all buffers if they are one dma-buf, is synced as often as is needed for each
+ * frame, and with the right direction.
  *
  * @m: this mapping, or NULL if there is none
  * @own: the number of other mappings, which devices write to
@@ -356,9 +358,7 @@ static void count_frames(struct __test_metadata *_metadata,
 		EXPECT_EQ(mapped && !writes && !is_to_device(m), syncs.dropped);
 		EXPECT_EQ(0, syncs.wrong);
 		EXPECT_EQ(own, syncs.other_cpu);
-		/* a device that writes to it need not know that it was read */
-		if (writes || !own)
-			EXPECT_EQ(own, syncs.other_device);
+		EXPECT_EQ(own, syncs.other_device);
 
 		if (!writes)
 			index = !index;
