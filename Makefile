@@ -7,7 +7,7 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak mail results clean
+.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak kunit mail results clean
 
 help:
 	@echo 'make demo       a camera on a virtual screen without a copy, and a table of exporters'
@@ -19,6 +19,7 @@ help:
 	@echo 'make profile    in which functions of the kernel an import spends that'
 	@echo 'make clients    GStreamer, libcamera, v4l2-ctl and the suites of others, frames counted'
 	@echo 'make soak       tests again and again for HOURS=1, with memory short; frames verified'
+	@echo 'make kunit      the KUnit tests by kunit.py: UML, arm64, arm'
 	@echo
 	@echo 'to change the series:'
 	@echo 'make tree       build/KERNEL/linux: the patches as commits, a branch for each topic'
@@ -31,7 +32,7 @@ help:
 	@echo 'make clean      removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them where a verb compares or tests, else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm|s390x'
+	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm64-64k|arm|s390x'
 	@echo '                where a virtual machine runs one kernel, and for setup'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
@@ -83,6 +84,10 @@ soak:
 clients:
 	@scripts/setup check clients
 	@scripts/clients $(FLAVOUR) $(KERNELS)
+
+kunit:
+	@scripts/setup kunit
+	@scripts/kunit $(KERNELS)
 
 mail:
 	@scripts/setup check tree
