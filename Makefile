@@ -32,7 +32,7 @@ help:
 	@echo 'make clean      removes build/, downloads and trees included'
 	@echo
 	@echo 'KERNEL=$(subst $() ,|,$(strip $(ALL)))     without it: all of them where a verb compares or tests, else $(ONE)'
-	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm|s390x'
+	@echo 'FLAVOUR=patched|unpatched|debug|rt|kcsan|highmem|arm64|arm64-64k|arm|s390x'
 	@echo '                where a virtual machine runs one kernel, and for setup'
 	@echo 'EXPORTER=system_heap OPERATION=qbuf_other SIZE=3840x2160   for profile'
 	@echo 'TREE=/your/linux    uses a copy of your tree in place of the Debian source'
