@@ -837,7 +837,7 @@ TEST(unbind)
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, start_device(&device));
 
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < 4; round++) {
 		ret = open_queue(&q, VIMC);
 		if (ret == -ENODEV)
 			SKIP(return, "no vimc");
