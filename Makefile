@@ -49,14 +49,13 @@ export:
 
 check:
 	@scripts/setup check check
-	@scripts/selftest
-	@set -e; for kernel in $(KERNELS); do scripts/series check $$kernel; done
+	@scripts/check $(KERNELS)
 
 kernel:
 	@scripts/setup check kernel
 	@scripts/kernel $(ONE) $(FLAVOUR)
 
-# these two are what a stranger begins with: they install what is missing
+# these two are what a stranger begins with: they, too, install what is missing
 test: setup
 	@scripts/test $(FLAVOUR) $(KERNELS)
 
