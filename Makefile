@@ -7,7 +7,7 @@ ONE     = $(or $(KERNEL),$(firstword $(ALL)))
 FLAVOUR = patched
 export FLAVOUR HOURS TREE EXPORTER OPERATION SIZE
 
-.PHONY: help setup tree export check kernel test demo bench profile lint shell compare clients soak kunit mail results clean
+.PHONY: help setup tree export check kernel test demo bench profile lint checkers shell compare clients soak kunit mail results clean
 
 help:
 	@echo 'make demo       a camera on a virtual screen without a copy, and a table of exporters'
@@ -26,6 +26,7 @@ help:
 	@echo 'make export     the commits of that tree as patches'
 	@echo 'make check      each topic applies on what it needs; the files shown are up to date'
 	@echo 'make lint       checkpatch, W=1 and sparse for each topic on what it needs; kernel-doc; shellcheck'
+	@echo 'make checkers   clang and cross compilers, coccicheck and Sphinx for what the series touches'
 	@echo 'make kernel     build/KERNEL/FLAVOUR/arch/*/boot/*: the kernel of the virtual machine'
 	@echo 'make mail       build/KERNEL/mail/TOPIC for git send-email: TOPIC=10-null-attach, TREE=, SIGNOFF=yes'
 	@echo 'make results    docs/results.md from what ran here'
@@ -65,6 +66,10 @@ demo: setup
 lint:
 	@scripts/setup check lint
 	@scripts/lint $(KERNELS)
+
+checkers:
+	@scripts/setup checkers
+	@scripts/checkers $(KERNELS)
 
 shell:
 	@scripts/setup check shell
