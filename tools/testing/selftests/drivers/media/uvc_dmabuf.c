@@ -498,16 +498,6 @@ static int open_vivid(struct vivid_queue *q, enum v4l2_buf_type type,
 	return ret;
 }
 
-static int queue_contiguous(struct vivid_queue *q, unsigned int index)
-{
-	int i, ret = -EFAULT;
-
-	for (i = 0; ret == -EFAULT && i < 100; i++)
-		ret = vivid_qbuf(q, index);
-
-	return ret;
-}
-
 /* A device outputs the buffers that the camera has exported. */
 TEST_F_TIMEOUT(camera, exported, 60)
 {
@@ -541,7 +531,7 @@ TEST_F_TIMEOUT(camera, exported, 60)
 	for (i = 0; i < BUFFERS; i++) {
 		ASSERT_EQ(0, camera_ask(&self->camera, CAMERA_FRAME, 1));
 		ASSERT_EQ(i, wait_buffer(q, &buf));
-		ret = queue_contiguous(out, i);
+		ret = vivid_try_buffer(out, i, VIDIOC_QBUF);
 		if (ret == -EFAULT)
 			SKIP(return, "the bounce buffers are never contiguous");
 		ASSERT_EQ(0, ret);
@@ -597,7 +587,7 @@ static void fill_mapped(struct __test_metadata *_metadata,
 					q->size));
 	ASSERT_EQ(0, vivid_poison(device, 0));
 	used = bounce_used();
-	ASSERT_EQ(0, queue_contiguous(device, 0));
+	ASSERT_EQ(0, vivid_try_buffer(device, 0, VIDIOC_QBUF));
 	ASSERT_EQ(0, vivid_streamoff(device));
 	if (bounce_used() <= used)
 		SKIP(return, "dma-contig needs no bounce buffer");

@@ -467,7 +467,7 @@ static inline int vivid_try_buffer(struct vivid_queue *q, unsigned int index,
 	};
 	int i, ret = -EFAULT;
 
-	for (i = 0; i < 5 && ret == -EFAULT; i++)
+	for (i = 0; i < 100 && ret == -EFAULT; i++)
 		ret = v4l2_ioctl(q->fd, request, &buf);
 
 	return ret;
