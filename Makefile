@@ -96,7 +96,7 @@ kunit:
 	@scripts/kunit $(KERNELS)
 
 mail:
-	@scripts/setup check tree
+	@scripts/setup check mail
 	@scripts/mail $(ONE) '$(TOPIC)'
 
 results:
