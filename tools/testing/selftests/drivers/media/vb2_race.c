@@ -5,6 +5,8 @@
  * to be expected, but frames must arrive. The device must work afterwards, no
  * dma-buf may be left, and the kernel must not report anything.
  *
+ * Other cases race two operations with each other.
+ *
  * Needs root, debugfs and sw_sync. Each case takes $VB2_RACE_SECONDS, or two
  * seconds by default:
  *
@@ -36,6 +38,10 @@
 
 /* Queues of a device are told apart by their types. */
 #define MAX_QUEUES	2
+
+/* Enough to be closed at the same time as the device, on two CPUs */
+#define REQUESTS	64
+#define ROUNDS		200
 
 struct race {
 	int (*open)(struct race *race);
@@ -214,10 +220,9 @@ static void remove_buffers(struct racer *racer, int fd, uint32_t type)
 	v4l2_ioctl(fd, VIDIOC_REMOVE_BUFS, &remove);
 }
 
-/* With the parameters of the stateless decoder; an error for the others */
-static void use_request(struct racer *racer, int fd)
+/* The parameters of a frame for the stateless decoder; an error for others */
+static int set_params(int fd, int request)
 {
-	uint32_t type = racer->race->type[0];
 	struct v4l2_ctrl_fwht_params params = {
 		.version = V4L2_FWHT_VERSION,
 		.width = WIDTH,
@@ -227,11 +232,18 @@ static void use_request(struct racer *racer, int fd)
 			 V4L2_FWHT_FL_CHROMA_FULL_HEIGHT |
 			 V4L2_FWHT_FL_LUMA_IS_UNCOMPRESSED,
 	};
+
+	return vivid_set_fwht_params(fd, request, &params);
+}
+
+static void use_request(struct racer *racer, int fd)
+{
+	uint32_t type = racer->race->type[0];
 	int request;
 
 	if (v4l2_ioctl(racer->race->media, MEDIA_IOC_REQUEST_ALLOC, &request))
 		return;
-	vivid_set_fwht_params(fd, request, &params);
+	set_params(fd, request);
 	buffer_ioctl(racer, fd, type, VIDIOC_QBUF, request);
 	v4l2_ioctl(request, MEDIA_REQUEST_IOC_QUEUE, NULL);
 	if (draw(racer, 2))
@@ -430,6 +442,61 @@ TEST(map_failing)
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	TH_LOG("mapped %d times", mapper.mapped);
 	close(mapper.fd);
+}
+
+/* A thread that closes requests while the device is being closed */
+struct closer {
+	int request[REQUESTS];
+	pthread_barrier_t barrier;
+};
+
+static void *close_all(void *arg)
+{
+	struct closer *closer = arg;
+	int i;
+
+	pthread_barrier_wait(&closer->barrier);
+	for (i = 0; i < REQUESTS; i++)
+		close(closer->request[i]);
+
+	return NULL;
+}
+
+/* Each close() takes the parameters out of the requests, or only one does. */
+TEST(close_requests)
+{
+	struct race race = {
+		.node = "stateless-decoder",
+		.pixelformat = { V4L2_PIX_FMT_FWHT_STATELESS,
+				 V4L2_PIX_FMT_GREY },
+		.num_queues = 2,
+		.type = { V4L2_BUF_TYPE_VIDEO_OUTPUT,
+			  V4L2_BUF_TYPE_VIDEO_CAPTURE },
+	};
+	struct closer closer;
+	int fd, media, i, round;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_barrier_init(&closer.barrier, NULL, 2));
+	for (round = 0; round < ROUNDS; round++) {
+		fd = open_m2m(&race);
+		if (fd == -ENODEV)
+			SKIP(return, "no stateless-decoder");
+		ASSERT_GE(fd, 0);
+		media = vivid_open_media(fd);
+		ASSERT_GE(media, 0);
+		for (i = 0; i < REQUESTS; i++) {
+			ASSERT_EQ(0, v4l2_ioctl(media, MEDIA_IOC_REQUEST_ALLOC,
+						&closer.request[i]));
+			ASSERT_EQ(0, set_params(fd, closer.request[i]));
+		}
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, close_all, &closer));
+		pthread_barrier_wait(&closer.barrier);
+		close(fd);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		close(media);
+	}
 }
 
 FIXTURE(race)
