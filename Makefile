@@ -43,10 +43,10 @@ setup:
 
 tree:
 	@scripts/setup check tree
-	@scripts/series import $(ONE)
+	@scripts/series import '$(ONE)'
 
 export:
-	@scripts/series export $(ONE)
+	@scripts/series export '$(ONE)'
 
 check:
 	@scripts/setup check check
@@ -54,14 +54,14 @@ check:
 
 kernel:
 	@scripts/setup check kernel
-	@scripts/kernel $(ONE) $(FLAVOUR)
+	@scripts/kernel '$(ONE)' '$(FLAVOUR)'
 
 # these two are what a stranger begins with: they, too, install what is missing
 test: setup
 	@scripts/test $(FLAVOUR) $(KERNELS)
 
 demo: setup
-	@scripts/demo $(ONE)
+	@scripts/demo '$(ONE)'
 
 lint:
 	@scripts/setup check lint
@@ -73,9 +73,9 @@ checkers:
 
 shell:
 	@scripts/setup check shell
-	@scripts/kernel $(ONE) $(FLAVOUR)
-	@scripts/initrd $(ONE) $(FLAVOUR)
-	@scripts/vm $(ONE) $(FLAVOUR) shell
+	@scripts/kernel '$(ONE)' '$(FLAVOUR)'
+	@scripts/initrd '$(ONE)' '$(FLAVOUR)'
+	@scripts/vm '$(ONE)' '$(FLAVOUR)' shell
 
 compare:
 	@scripts/setup check compare
@@ -95,7 +95,7 @@ kunit:
 
 mail:
 	@scripts/setup check mail
-	@scripts/mail $(ONE) '$(TOPIC)'
+	@scripts/mail '$(ONE)' '$(TOPIC)'
 
 results:
 	@scripts/results
@@ -106,7 +106,7 @@ bench:
 
 profile:
 	@scripts/setup check profile
-	@scripts/profile $(ONE) $(FLAVOUR)
+	@scripts/profile '$(ONE)' '$(FLAVOUR)'
 
 clean:
 	@scripts/clean
