@@ -41,7 +41,7 @@
 
 /* Enough to be closed at the same time as the device, on two CPUs */
 #define REQUESTS	64
-#define ROUNDS		200
+#define ROUNDS		30
 
 struct race {
 	int (*open)(struct race *race);
