@@ -284,24 +284,14 @@ static bool export(struct life *life)
 	       ok(life, vivid_reqbufs(&q, 0));
 }
 
-static int set_brightness(struct vivid_queue *q)
+static bool request_once(struct life *life, struct vivid_queue *q)
 {
 	struct v4l2_ext_control ctrl = {
 		.id = V4L2_CID_BRIGHTNESS, .value = 128,
 	};
-	struct v4l2_ext_controls ctrls = {
-		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
-		.count = 1,
-		.controls = &ctrl,
-		.request_fd = q->request,
-	};
 
-	return v4l2_ioctl(q->fd, VIDIOC_S_EXT_CTRLS, &ctrls);
-}
-
-static bool request_once(struct life *life, struct vivid_queue *q)
-{
-	return ok(life, set_brightness(q)) && ok(life, vivid_qbuf(q, 0)) &&
+	return ok(life, vivid_set_in_request(q->fd, q->request, &ctrl)) &&
+	       ok(life, vivid_qbuf(q, 0)) &&
 	       ok(life, queue_request(q->request)) && ok(life, fill(q)) &&
 	       ok(life, reinit_request(q->request));
 }

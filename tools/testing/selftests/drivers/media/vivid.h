@@ -160,6 +160,19 @@ static inline int vivid_open_media(int video)
 	return -ENODEV;
 }
 
+static inline int vivid_set_in_request(int fd, int request,
+				       struct v4l2_ext_control *ctrl)
+{
+	struct v4l2_ext_controls ctrls = {
+		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
+		.count = 1,
+		.controls = ctrl,
+		.request_fd = request,
+	};
+
+	return v4l2_ioctl(fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+}
+
 /* Gives a request what a stateless decoder has to know of the frame. */
 static inline int vivid_set_fwht_params(int fd, int request,
 					struct v4l2_ctrl_fwht_params *params)
@@ -169,14 +182,8 @@ static inline int vivid_set_fwht_params(int fd, int request,
 		.size = sizeof(*params),
 		.ptr = params,
 	};
-	struct v4l2_ext_controls ctrls = {
-		.which = V4L2_CTRL_WHICH_REQUEST_VAL,
-		.count = 1,
-		.controls = &ctrl,
-		.request_fd = request,
-	};
 
-	return v4l2_ioctl(fd, VIDIOC_S_EXT_CTRLS, &ctrls);
+	return vivid_set_in_request(fd, request, &ctrl);
 }
 
 static inline int vivid_find_control(int fd, const char *name,
