@@ -159,7 +159,7 @@ static int open_node(const struct vivid_queue *q, unsigned int allocator)
 static int open_vivid(struct vivid_queue *q, unsigned int allocator)
 {
 	bool output = V4L2_TYPE_IS_OUTPUT(q->type);
-	int ret;
+	int fd, ret;
 
 	q->fd = open_node(q, allocator);
 	if (q->fd < 0)
@@ -167,7 +167,14 @@ static int open_vivid(struct vivid_queue *q, unsigned int allocator)
 	if (!output)
 		return open_webcam(q);
 
-	ret = vivid_set_output(q->fd, "HDMI");
+	/* there is metadata only while the input is a webcam */
+	fd = vivid_open_allocator(allocator, "vid-cap");
+	if (fd < 0)
+		return fd;
+	ret = vivid_set_input(fd, "Webcam");
+	close(fd);
+	if (!ret)
+		ret = vivid_set_output(q->fd, "HDMI");
 	if (!ret)
 		ret = vivid_set_timings(q->fd);
 
