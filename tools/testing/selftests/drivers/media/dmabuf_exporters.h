@@ -341,22 +341,4 @@ static inline int dmabuf_attachments(int dmabuf, int *cpu_only)
 	return n;
 }
 
-/* Returns how many dma-bufs there are, or -errno. */
-static inline int count_dmabufs(void)
-{
-	int count = -ENOENT;
-	char line[256];
-	FILE *bufinfo;
-
-	bufinfo = fopen(DMABUF_INFO, "r");
-	if (!bufinfo)
-		return -errno;
-
-	while (fgets(line, sizeof(line), bufinfo))
-		sscanf(line, "Total %d objects", &count);
-	fclose(bufinfo);
-
-	return count;
-}
-
 #endif /* DMABUF_EXPORTERS_H */

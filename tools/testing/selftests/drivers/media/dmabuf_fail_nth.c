@@ -574,6 +574,24 @@ static bool may_be(struct life *life)
 	       error == -ENOBUFS;
 }
 
+/* Returns how many dma-bufs there are, or -errno. */
+static int count_dmabufs(void)
+{
+	int count = -ENOENT;
+	char line[256];
+	FILE *bufinfo;
+
+	bufinfo = fopen(DMABUF_INFO, "r");
+	if (!bufinfo)
+		return -errno;
+
+	while (fgets(line, sizeof(line), bufinfo))
+		sscanf(line, "Total %d objects", &count);
+	fclose(bufinfo);
+
+	return count;
+}
+
 TEST_F_TIMEOUT(life, fail_nth, 300)
 {
 	struct life *life = &self->life;
