@@ -28,9 +28,9 @@
 #define BUFFERS		4
 #define PIXEL		4
 
-/* "Move Left Fast" moves a picture of WIDTH pixels by STEP pixels */
+/* "Move Left Slow" moves a picture of WIDTH pixels by STEP pixels */
 #define WIDTH		640U
-#define STEP		8
+#define STEP		2
 
 #define CAPTURE_HEIGHT	360
 #define CAPTURE_SIZE	(WIDTH * CAPTURE_HEIGHT * PIXEL)
@@ -263,7 +263,7 @@ TEST_F_TIMEOUT(import, capture, 120)
 	ASSERT_FALSE(is_turned(reference, reference, STEP));
 
 	ASSERT_EQ(0, vivid_set_menu(self->fd, "Horizontal Movement",
-				    "Move Left Fast"));
+				    "Move Left Slow"));
 	ASSERT_EQ(0, vivid_alloc_dmabuf(&q, BUFFERS, self->dmabuf,
 					CAPTURE_SIZE));
 	for (i = 0; i < BUFFERS; i++) {
