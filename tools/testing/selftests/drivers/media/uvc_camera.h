@@ -84,6 +84,7 @@ struct camera_shared {
 	uint32_t number;	/* of the next frame */
 	uint32_t done;		/* commands whose data has reached the host */
 	uint32_t restart;	/* whatever is being sent is given up */
+	int error;		/* why a frame could not be sent last */
 	pid_t sender;		/* the thread that sends */
 };
 
@@ -544,8 +545,11 @@ static inline void camera_send_frame(struct camera_gadget *c,
 		/* a payload that is not full ends with a short packet */
 		p->io.flags = p->io.length < CAMERA_PAYLOAD ?
 			      USB_RAW_IO_FLAGS_ZERO : 0;
-		if (ioctl(c->fd, USB_RAW_IOCTL_EP_WRITE, p) < 0)
+		if (ioctl(c->fd, USB_RAW_IOCTL_EP_WRITE, p) < 0) {
+			__atomic_store_n(&c->shared->error, errno,
+					 __ATOMIC_RELAXED);
 			break;
+		}
 	} while (c->offset < c->length);
 }
 

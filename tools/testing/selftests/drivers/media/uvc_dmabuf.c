@@ -105,6 +105,21 @@ static bool is_frame(struct vivid_queue *q, unsigned int index,
 	return same;
 }
 
+/* For the log: the first byte that is not of the frame */
+static size_t wrong_byte(struct vivid_queue *q, unsigned int index,
+			 enum camera_format format, unsigned int size,
+			 uint32_t number)
+{
+	static __thread uint8_t expected[CAMERA_MAX_FRAME];
+	size_t whole = camera_fill(expected, format, size, number), i;
+	const uint8_t *mem = q->mem[index];
+
+	for (i = 0; i < whole && mem[i] == expected[i]; i++)
+		;
+
+	return i;
+}
+
 static int poison(struct vivid_queue *q, unsigned int index)
 {
 	if (q->memory == V4L2_MEMORY_DMABUF)
@@ -144,7 +159,10 @@ static void take_frames(struct __test_metadata *_metadata,
 			  buf.bytesused);
 		ASSERT_TRUE(is_frame(q, i, 0, format, size,
 				     first + buf.sequence)) {
-			TH_LOG("frame %u is wrong", first + buf.sequence);
+			n = first + buf.sequence;
+			TH_LOG("frame %u is wrong from byte %zu, error %d", n,
+			       wrong_byte(q, i, format, size, n),
+			       camera->shared->error);
 		}
 		if (n + BUFFERS >= FRAMES)
 			continue;
