@@ -79,6 +79,9 @@ static int wait_buffer(struct vivid_queue *q, struct v4l2_buffer *buf)
 	return buf->flags & V4L2_BUF_FLAG_ERROR ? (int)buf->index : ret;
 }
 
+/* What is_frame() looked for last */
+static __thread uint8_t expected[CAMERA_MAX_FRAME];
+
 /*
  * Does a buffer have the first @length bytes of the frame with this number, and
  * nothing after them? A @length of 0 means the whole frame.
@@ -87,7 +90,6 @@ static bool is_frame(struct vivid_queue *q, unsigned int index,
 		     size_t length, enum camera_format format,
 		     unsigned int size, uint32_t number)
 {
-	static __thread uint8_t expected[CAMERA_MAX_FRAME];
 	size_t whole = camera_fill(expected, format, size, number);
 	const uint8_t *mem = q->mem[index];
 	bool imported = q->memory == V4L2_MEMORY_DMABUF, same;
@@ -105,17 +107,14 @@ static bool is_frame(struct vivid_queue *q, unsigned int index,
 	return same;
 }
 
-/* For the log: the first byte that is not of the frame */
-static size_t wrong_byte(struct vivid_queue *q, unsigned int index,
-			 enum camera_format format, unsigned int size,
-			 uint32_t number)
+/* For the log: the first byte of a whole frame that is not as expected */
+static size_t wrong_byte(struct vivid_queue *q, unsigned int index)
 {
-	static __thread uint8_t expected[CAMERA_MAX_FRAME];
-	size_t whole = camera_fill(expected, format, size, number), i;
 	const uint8_t *mem = q->mem[index];
+	size_t i = 0;
 
-	for (i = 0; i < whole && mem[i] == expected[i]; i++)
-		;
+	while (i < q->size && mem[i] == expected[i])
+		i++;
 
 	return i;
 }
@@ -159,9 +158,8 @@ static void take_frames(struct __test_metadata *_metadata,
 			  buf.bytesused);
 		ASSERT_TRUE(is_frame(q, i, 0, format, size,
 				     first + buf.sequence)) {
-			n = first + buf.sequence;
-			TH_LOG("frame %u is wrong from byte %zu, error %d", n,
-			       wrong_byte(q, i, format, size, n),
+			TH_LOG("frame %u is wrong from byte %zu, error %d",
+			       first + buf.sequence, wrong_byte(q, i),
 			       camera->shared->error);
 		}
 		if (n + BUFFERS >= FRAMES)

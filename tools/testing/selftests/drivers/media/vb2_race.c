@@ -68,7 +68,7 @@ struct racer {
 	pthread_t thread;
 };
 
-/* Others have dma-bufs, too: gives those of this process a name. */
+/* The name of the dma-bufs of this process, as others have some, too */
 static void own_name(char *name, size_t size)
 {
 	snprintf(name, size, "race(%d)", getpid());
@@ -83,8 +83,8 @@ static int name_dmabuf(int dmabuf)
 	return v4l2_ioctl(dmabuf, DMA_BUF_SET_NAME, name);
 }
 
-/* Returns how many dma-bufs have the name, or -errno. */
-static int count_dmabufs(void)
+/* Returns how many dma-bufs have that name, or -errno. */
+static int count_own_dmabufs(void)
 {
 	char line[256], name[32];
 	FILE *bufinfo;
@@ -634,7 +634,7 @@ FIXTURE_SETUP(race)
 	memcpy(race->type, variant->type, sizeof(race->type));
 	memcpy(race->pixelformat, variant->pixelformat,
 	       sizeof(race->pixelformat));
-	if (count_dmabufs() < 0)
+	if (count_own_dmabufs() < 0)
 		SKIP(return, "no " DMABUF_INFO);
 	race->timeline = open(SW_SYNC, O_RDWR | O_CLOEXEC);
 	if (race->timeline < 0)
@@ -704,7 +704,7 @@ TEST_F_TIMEOUT(race, all, 7200)
 	for (i = 0; i < BUFFERS; i++)
 		close(race->dmabuf[i]);
 	/* the kernel may still be about to free them, but not for ever */
-	while (count_dmabufs())
+	while (count_own_dmabufs())
 		sched_yield();
 	close(race->media);
 	close(race->timeline);
